@@ -1,0 +1,78 @@
+"""What a run says of itself: run.json when it starts, result.json when it is over."""
+
+import platform
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Timer
+
+from resnet_lightning import __version__
+from resnet_lightning.devices import device_name
+from resnet_lightning.metrics_file import read_metrics
+from resnet_lightning.run_folder import write_json
+
+
+class RunRecord(Timer):
+    """Writes run.json and result.json; as a Timer it counts the training time over all interruptions.
+
+    Args:
+        folder: of the run.
+        identity: experiment, changes and seed.
+    """
+
+    def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
+        super().__init__()
+        self.folder = folder
+        self.identity = identity
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        if trainer.is_global_zero:
+            write_json(self.folder / "run.json", self.describe(trainer, pl_module))
+
+    def describe(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+        """Everything that is known before the first iteration."""
+        network: Any = pl_module.network
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        return {
+            **self.identity,
+            "network": network.name,
+            "depth": network.depth,
+            "shortcut": network.shortcut,
+            "parameters": sum(parameter.numel() for parameter in network.parameters()),
+            "iterations": trainer.max_steps,
+            "batch_size": data.batch_size,
+            "data": data.title,
+            "train_images": data.size("train"),
+            "val_images": data.size("val"),
+            "test_images": data.size("test"),
+            "device": device_name(trainer.strategy.root_device),
+            "devices": trainer.world_size,
+            "precision": trainer.precision,
+            "versions": {
+                "resnet_lightning": __version__,
+                "torch": torch.__version__,
+                "lightning": lightning.__version__,
+                "python": platform.python_version(),
+            },
+        }
+
+    def finish(self, trainer: Trainer, pl_module: LightningModule, state: str, iteration: int) -> dict[str, Any]:
+        """Writes result.json: errors (percent) at the last iteration, not the best ones."""
+        rows = read_metrics(self.folder / "metrics.csv")
+        curves = {
+            column: [float(row[column]) for _, row in sorted(rows.items()) if column in row]
+            for column in ("train/error", "val/error", "test/error")
+        }
+        result = self.describe(trainer, pl_module) | {"state": state, "iteration": iteration}
+        for column, curve in curves.items():
+            if curve:
+                result[column.replace("/", "_")] = curve[-1] if state == "finished" else None
+        if curves["test/error"]:
+            result["best_test_error"] = min(curves["test/error"])
+        result["seconds"] = round(self.time_elapsed("train"), 1)
+        write_json(self.folder / "result.json", result)
+        return result

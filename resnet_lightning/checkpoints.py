@@ -1,0 +1,55 @@
+"""Checkpoints that are whole or not there, and are read back as data only."""
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from resnet_lightning.errors import BadInput
+from resnet_lightning.files import write_atomically
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes beside the old checkpoint and moves into place; Lightning's own way passes through /tmp."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Raises BadInput when the disk is full; the checkpoints written before are still there."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            write_atomically(path, lambda file: torch.save(checkpoint, file))
+        except (OSError, RuntimeError) as error:
+            # torch.save reports a failed write as a RuntimeError that hides the reason.
+            if not is_disk_full(error):
+                raise
+            older = newest_checkpoint(path.parent)
+            rest = f"the one before, {older.name}, is untouched" if older else "there is none before it"
+            raise BadInput(f"no space left on the device to write checkpoint {path}: {rest}") from error
+
+    def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> Any:
+        """Raises BadInput for a file that is missing or not a whole checkpoint."""
+        if not Path(path).is_file():
+            raise BadInput(f"checkpoint {path} does not exist")
+        try:
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+            checkpoint["state_dict"]
+        except Exception as error:
+            raise BadInput(f"{path} is not a whole checkpoint of this program: {str(error).splitlines()[0]}") from error
+        return checkpoint
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether this error, or one that led to it, says that no space or quota is left."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint of the latest iteration in a run's checkpoints folder, or None."""
+    found = sorted(folder.glob("iteration=*.ckpt"), key=lambda path: int(path.stem.partition("=")[2]))
+    return found[-1] if found else None

@@ -1,0 +1,196 @@
+"""The LightningModule around any network: loss, top-1 error in percent, optimizer and schedule (section 4.2)."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import torch
+from lightning import LightningModule
+from lightning.pytorch.cli import OptimizerCallable
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics import MeanMetric, SumMetric
+
+from resnet_lightning.errors import BadInput, Diverged
+from resnet_lightning.schedules import Schedule
+
+Batch = tuple[Tensor, Tensor]
+
+
+class Classifier(LightningModule):
+    """Trains and evaluates a network on batches of images [B, C, H, W] and labels [B].
+
+    Metrics go to the loggers under the number of completed iterations: train/loss, train/error (over the images since
+    the last such row), lr and images_per_second every trainer.log_every_n_steps iterations, and loss and error of
+    each evaluated set. Errors are top-1, in percent.
+
+    Args:
+        network: turns images into class scores [B, classes].
+        optimizer: SGD with momentum 0.9 in the paper.
+        schedule: what the learning rate is multiplied with at each iteration.
+        weight_decay_on: decay everything, or only the weights of convolutions and linear layers.
+        channels_last: memory layout of weights and activations; the faster one on CPUs and on GPUs.
+        compile: let torch.compile make the network faster: it takes a minute first and gains nothing on a CPU.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: OptimizerCallable,
+        schedule: Callable[[int], Schedule],
+        weight_decay_on: Literal["everything", "weights"] = "everything",
+        channels_last: bool = True,
+        compile: bool = False,
+    ) -> None:
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last) if channels_last else network
+        if compile:
+            self.network.compile()
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.weight_decay_on = weight_decay_on
+        self.metrics = nn.ModuleDict({name: SetMetrics() for name in ("train_set", "val_set", "test_set")})
+        # Losses [] and mistakes [B] since the last row. Metrics are updated once a row, not once a step: an update
+        # costs as much as the optimizer step of a small network.
+        self.window: list[tuple[Tensor, Tensor]] = []
+        self.window_start = (0, 0.0)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network(images)  # type: ignore[no-any-return]
+
+    def configure_optimizers(self) -> Any:
+        everything = list(self.network.parameters())
+        groups: list[dict[str, Any]] = [{"params": everything}]
+        if self.weight_decay_on == "weights":
+            weights = [m.weight for m in self.network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+            known = {id(weight) for weight in weights}
+            others = [parameter for parameter in everything if id(parameter) not in known]
+            groups = [{"params": weights}, {"params": others, "weight_decay": 0.0}]
+        optimizer = self.optimizer(groups)
+        self.rate = self.schedule(self.trainer.max_steps)
+        scheduler = LambdaLR(optimizer, [self.rate] * len(groups))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def training_step(self, batch: Batch) -> Tensor:
+        images, labels = batch
+        scores = self.network(images)
+        loss = F.cross_entropy(scores, labels)
+        self.window.append((loss.detach(), scores.argmax(1) != labels))
+        return loss
+
+    def on_train_start(self) -> None:
+        self.window_start = (self.trainer.global_step, time.perf_counter())
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        iteration = self.trainer.global_step
+        if iteration % self.trainer.log_every_n_steps == 0 or iteration == self.trainer.max_steps:
+            self._log_window(iteration)
+
+    def _log_window(self, iteration: int) -> None:
+        if not self.window:
+            return
+        losses, mistakes = zip(*self.window, strict=True)
+        self.window = []
+        metrics = self.metrics["train_set"]
+        metrics.update(torch.stack(losses).mean(), torch.cat(mistakes))
+        values = metrics.compute()  # the one place where training waits for the device
+        if not math.isfinite(values["loss"]):
+            raise Diverged(iteration, values["loss"])
+        self.rate.observe(iteration, values["error"])
+        start, started = self.window_start
+        now = time.perf_counter()
+        images = (iteration - start) * len(mistakes[0]) * self.trainer.world_size
+        self.window_start = (iteration, now)
+        row = {f"train/{name}": values[name] for name in ("loss", "error")}
+        row["lr"] = self.trainer.optimizers[0].param_groups[0]["lr"]
+        if images:
+            row["images_per_second"] = images / (now - started)
+        self._record(row)
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        self._evaluate(self._validation_sets()[dataloader_idx], batch)
+
+    def on_validation_epoch_end(self) -> None:
+        for name in self._validation_sets():
+            self._log_evaluation(name)
+
+    def on_validation_end(self) -> None:
+        self.window_start = (self.trainer.global_step, time.perf_counter())  # evaluation is not training time
+
+    def test_step(self, batch: Batch) -> None:
+        self._evaluate("test", batch)
+
+    def on_test_epoch_end(self) -> None:
+        self._log_evaluation("test")
+
+    def predict_step(self, batch: Batch) -> Tensor:
+        """Class probabilities [B, classes]."""
+        return self.network(batch[0]).float().softmax(1)  # type: ignore[no-any-return]
+
+    def _validation_sets(self) -> list[str]:
+        loaders = self.trainer.val_dataloaders
+        return list(loaders) if isinstance(loaders, Mapping) else ["val"]
+
+    def _evaluate(self, name: str, batch: Batch) -> None:
+        images, labels = batch
+        scores = self.network(images)
+        self.metrics[f"{name}_set"].update(F.cross_entropy(scores, labels), scores.argmax(1) != labels)
+
+    def _log_evaluation(self, name: str) -> None:
+        values = self.metrics[f"{name}_set"].compute()
+        row = {f"{name}/{key}": value for key, value in values.items()}
+        self.log_dict(row, logger=False, sync_dist=True)  # for callbacks and for the table that `test` prints
+        if self.trainer.state.fn == "fit" or self.trainer.state.fn == "test":
+            self._record({key: value for key, value in row.items() if not key.endswith("/images")})
+
+    def _record(self, row: dict[str, float]) -> None:
+        # Not self.log: its step is the batch's number, one less than the iterations completed.
+        for logger in self.trainer.loggers:
+            logger.log_metrics(row, step=self.trainer.global_step)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["network"] = str(getattr(self.network, "name", type(self.network).__name__))
+        checkpoint["window"] = self.window
+        for logger in self.trainer.loggers:
+            logger.save()  # rows up to a checkpoint must not be lost with the process
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuses the weights of another network.
+
+        Raises:
+            BadInput: saying which network the checkpoint holds.
+        """
+        theirs = {key: value.shape for key, value in checkpoint["state_dict"].items()}
+        ours = {key: value.shape for key, value in self.state_dict().items()}
+        if theirs != ours:
+            key = next(key for key in sorted(theirs.keys() | ours.keys()) if theirs.get(key) != ours.get(key))
+            raise BadInput(
+                f"the checkpoint holds {checkpoint.get('network', 'another network')}, not the configured "
+                f"{getattr(self.network, 'name', type(self.network).__name__)} (they differ in {key})"
+            )
+        self.window = [tuple(pair) for pair in checkpoint.get("window", [])]
+
+
+class SetMetrics(nn.Module):
+    """Mean loss (nats), mean top-1 error (percent) and number of images of one set, over all devices."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Looking for NaN would wait for the device at every update.
+        self.loss = MeanMetric(nan_strategy="disable")
+        self.error = MeanMetric(nan_strategy="disable")
+        self.images = SumMetric(nan_strategy="disable")
+
+    def update(self, loss: Tensor, mistakes: Tensor) -> None:
+        self.loss.update(loss.detach(), weight=len(mistakes))
+        self.error.update(100.0 * mistakes)
+        self.images.update(torch.full((), float(len(mistakes)), device=mistakes.device))
+
+    def compute(self) -> dict[str, float]:
+        metrics = {"loss": self.loss, "error": self.error, "images": self.images}
+        values = {name: float(metric.compute()) for name, metric in metrics.items()}
+        for metric in metrics.values():
+            metric.reset()
+        return values

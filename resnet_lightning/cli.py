@@ -1,0 +1,213 @@
+"""The command line: LightningCLI for one run (fit, validate, test, predict), and the studies made of many runs."""
+
+import logging
+import sys
+import warnings
+from argparse import ArgumentError
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jsonargparse
+import numpy as np
+import torch
+import wandb
+import yaml
+from lightning import LightningDataModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+from resnet_lightning.callbacks import Progress
+from resnet_lightning.callbacks.record import RunRecord
+from resnet_lightning.checkpoints import AtomicCheckpointIO, is_disk_full, newest_checkpoint
+from resnet_lightning.classifier import Classifier
+from resnet_lightning.devices import fastest_safe_precision
+from resnet_lightning.errors import BadInput, Diverged
+from resnet_lightning.metrics_file import MetricsFile
+from resnet_lightning.run_folder import NOT_A_CHANGE, describe, make_folder, read_json, run_folder
+from resnet_lightning.tracking import wandb_logger
+
+
+class CommandLine(LightningCLI):
+    """LightningCLI whose runs live in folders of their own and go on where they were interrupted.
+
+    Args:
+        arguments: of the command line.
+        run: whether to carry out the command; otherwise there is no subcommand and everything is only built.
+    """
+
+    def __init__(self, arguments: Sequence[str], run: bool = True) -> None:
+        self.experiment, self.changes = describe(arguments)
+        super().__init__(
+            Classifier,
+            LightningDataModule,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            save_config_callback=None,
+            seed_everything_default=0,
+            parser_kwargs={"exit_on_error": False, "allow_abbrev": False},
+            args=list(arguments),
+            run=run,
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        self.config = parser.parse_args(args)
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument(
+            "--run", type=str | None, default=None, help="Folder of the run. Default: runs/<experiment>/seed<N>"
+        )
+        parser.add_argument("--checkpoint_every", type=int, default=500, help="Iterations between two checkpoints.")
+        parser.link_arguments("seed_everything", "data.init_args.seed")
+
+    def before_instantiate_classes(self) -> None:
+        config = self.config[self.subcommand] if self.subcommand else self.config
+        self.seed = int(config.seed_everything)
+        self.folder = Path(config.run) if config.run else run_folder(self.experiment, self.changes, self.seed)
+        if config.trainer.precision is None:
+            config.trainer.precision = fastest_safe_precision(str(config.trainer.accelerator))
+        if self.subcommand == "fit":
+            self._prepare_folder(config)
+
+    def _prepare_folder(self, config: Any) -> None:
+        make_folder(self.folder)
+        self.result = read_json(self.folder / "result.json")
+        newest = newest_checkpoint(self.folder / "checkpoints")
+        before, now = self.folder / "config.yaml", yaml.safe_load(self._parser("fit").dump(config, skip_none=False))
+        if before.exists() and (newest or self.result):
+            difference = first_difference(yaml.safe_load(before.read_text()), now)
+            if difference:
+                raise BadInput(
+                    f"{self.folder} holds a run of another configuration ({difference}): give --run another folder, "
+                    "or delete this one"
+                )
+        if newest and config.ckpt_path is None:
+            config.ckpt_path = str(newest)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        trainer: Any = self._get(self.config_init, "trainer")
+        trainer.plugins = [*(trainer.plugins or []), AtomicCheckpointIO()]
+        trainer.callbacks = [*(trainer.callbacks or [])]
+        if trainer.enable_progress_bar is not False and self.subcommand == "fit":
+            trainer.callbacks.append(Progress())
+        if trainer.enable_model_summary is None:
+            trainer.enable_model_summary = False
+        trainer.default_root_dir = str(self.folder)
+        if self.subcommand == "fit" and self.result is None:
+            identity = {"experiment": self.experiment, "changes": self.changes, "seed": self.seed}
+            self.record = RunRecord(self.folder, identity)
+            name = getattr(self.model.network, "name", "network")
+            trainer.logger = [
+                MetricsFile(self.folder / "metrics.csv"),
+                wandb_logger(self.folder, self.experiment, self.changes, self.seed, name),
+            ]
+            trainer.callbacks += [
+                self.record,
+                ModelCheckpoint(
+                    self.folder / "checkpoints",
+                    "iteration={step}",
+                    monitor="step",
+                    mode="max",
+                    save_top_k=2,
+                    auto_insert_metric_name=False,
+                    every_n_train_steps=self._get(self.config_init, "checkpoint_every"),
+                ),
+            ]
+        else:
+            trainer.logger = False
+            trainer.enable_checkpointing = False
+        return super().instantiate_trainer(**kwargs)
+
+    def fit(self, **arguments: Any) -> None:
+        """Trains, measures the test error at the last iteration, and writes result.json."""
+        if self.result is not None:
+            print(f"{self.folder} is {self.result['state']} already: delete it to run it again")
+            return
+        if self.trainer.is_global_zero:
+            text = self._parser("fit").dump(self.config.fit, skip_none=False)
+            (self.folder / "config.yaml").write_text(text)
+        if arguments["ckpt_path"]:
+            print(f"going on from {arguments['ckpt_path']}", flush=True)
+        print(f"{self.folder}: {self.trainer.max_steps:,} iterations in {self.trainer.precision}", flush=True)
+        state = "finished"
+        try:
+            self.trainer.fit(**arguments)
+            self._finish()
+        except Diverged as error:
+            state = "diverged"
+            if self.trainer.is_global_zero:
+                self.record.finish(self.trainer, self.model, state, error.iteration)
+            raise
+        finally:
+            wandb.finish()
+
+    def _finish(self) -> None:
+        iteration = self.trainer.global_step
+        last = self.folder / "checkpoints" / f"iteration={iteration}.ckpt"
+        if not last.exists():
+            self.trainer.save_checkpoint(last)
+        self.trainer.test(self.model, datamodule=self.datamodule, verbose=False)
+        counted, expected = int(self.trainer.callback_metrics["test/images"]), self.datamodule.size("test")
+        if counted != expected:
+            raise RuntimeError(f"{counted:,} test images were counted instead of {expected:,}")
+        if self.trainer.is_global_zero:
+            self.result = self.record.finish(self.trainer, self.model, "finished", iteration)
+            print(
+                f"{self.result['network']} after {iteration:,} iterations on {self.result['data']}: training error "
+                f"{self.result['train_error']:.2f} %, test error {self.result['test_error']:.2f} %"
+            )
+
+    def predict(self, **arguments: Any) -> None:
+        """Writes the class probabilities of the test images to predictions.csv in the run's folder."""
+        probabilities = torch.cat(self.trainer.predict(**arguments)).numpy()  # type: ignore[arg-type]
+        make_folder(self.folder)
+        path = self.folder / "predictions.csv"
+        np.savetxt(path, probabilities, fmt="%.6f", delimiter=",")
+        print(f"class probabilities of {len(probabilities):,} images are in {path}")
+
+
+def first_difference(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> str | None:
+    """The first setting, in words, in which two configurations differ, but for where and how a run is carried out."""
+    for name in sorted(before.keys() | now.keys()):
+        key = f"{prefix}{name}"
+        if NOT_A_CHANGE.fullmatch(key.replace("init_args.", "")) or key in ("trainer.precision", "checkpoint_every"):
+            continue
+        old, new = before.get(name), now.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            if difference := first_difference(old, new, f"{key}."):
+                return difference
+        elif old != new:
+            return f"{key} was {old}, is {new}"
+    return None
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Carries out a command line; exits with status 2 and one line if it cannot be carried out as given."""
+    from resnet_lightning.studies import report, study
+
+    arguments = list(sys.argv[1:] if args is None else args)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning")
+    torch.set_float32_matmul_precision("high")
+    commands = {"study": study, "report": report}
+    try:
+        if arguments[:1] and arguments[0] in commands:
+            command = commands[arguments[0]]
+            jsonargparse.auto_cli(command, args=arguments[1:], exit_on_error=False, allow_abbrev=False)
+        else:
+            CommandLine(arguments)
+    except (BadInput, ArgumentError) as error:
+        sys.exit(refuse(error))
+    except Diverged as error:
+        print(f"resnet-lightning: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        sys.exit(refuse(BadInput(f"no space left on the device: {error.filename or ''}")))
+
+
+def refuse(error: Exception) -> int:
+    """Says on one line what was wrong; the exit status."""
+    print("resnet-lightning: " + " ".join(str(error).split()), file=sys.stderr)
+    return 2

@@ -1,0 +1,190 @@
+"""CIFAR-10 from the official archive or from class folders, whichever the folder holds (section 4.2)."""
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import torch
+import torchvision.datasets
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.datasets.utils import check_integrity
+
+from resnet_lightning.data.batches import Normalization, PaddingOrder
+from resnet_lightning.data.datamodule import InMemoryDataModule
+from resnet_lightning.errors import BadInput
+from resnet_lightning.files import write_atomically
+
+DEFAULT_ROOT = "data/cifar10"
+CACHE = "decoded-uint8.pt"
+Official = torchvision.datasets.CIFAR10
+
+
+class CIFAR10(InMemoryDataModule):
+    """CIFAR-10: 50,000 training and 10,000 test images of 32×32 pixels in ten classes.
+
+    Args:
+        root: a folder that holds the official cifar-10-python.tar.gz (or what it unpacks to), or class folders
+            train/<class>/* and test/<class>/* of PNG or JPEG images. Class folders are decoded once, into a file
+            beside them.
+        download: fetch the official archive (170 MB) when the folder holds neither.
+        batch_size, validation_images, normalization, pad, padding, image_size, seed: see InMemoryDataModule; an
+            image_size of 16 averages 2×2 pixels.
+    """
+
+    def __init__(
+        self,
+        root: str = DEFAULT_ROOT,
+        download: bool = True,
+        batch_size: int = 128,
+        validation_images: int = 0,
+        normalization: Normalization = "pixel_mean",
+        pad: PaddingOrder = "after_normalization",
+        padding: int = 4,
+        image_size: int = 32,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(batch_size, validation_images, normalization, pad, padding, image_size, seed)
+        if not 8 <= image_size <= 32 or 32 % image_size:
+            raise BadInput(f"image_size {image_size}: expected 32, 16 or 8")
+        self.root = Path(root)
+        self.download = download
+        self.source = "CIFAR-10"
+
+    @property
+    def title(self) -> str:
+        counts = [self.size("train") + self.size("val"), self.size("test")]
+        part = "" if counts == [50_000, 10_000] else f", only {counts[0]:,} + {counts[1]:,} images"
+        size = "" if self.image_size == 32 else f" at {self.image_size}×{self.image_size}"
+        return self.source + size + part
+
+    def prepare_data(self) -> None:
+        """Makes everything ready that setup reads: downloads, unpacks, or decodes and caches.
+
+        Raises:
+            BadInput: if the data is missing, incomplete or damaged.
+        """
+        if str(self.root) == DEFAULT_ROOT:
+            self.root.mkdir(parents=True, exist_ok=True)
+        if not self.root.is_dir():
+            raise BadInput(
+                f"data folder {self.root} does not exist: name the folder that holds cifar-10-python.tar.gz or "
+                "train/<class>/ and test/<class>/, or create it to have CIFAR-10 downloaded into it"
+            )
+        if self._has_class_folders():
+            self._decode_folders()
+        else:
+            self._unpack_archive()
+
+    def load(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        if self._has_class_folders():
+            train, train_labels, test, test_labels = self._decode_folders()
+        else:
+            sets = [Official(str(self.root), train=train) for train in (True, False)]
+            train, test = (torch.from_numpy(part.data) for part in sets)
+            train_labels, test_labels = (torch.tensor(part.targets) for part in sets)
+        return self._resize(train), train_labels, self._resize(test), test_labels
+
+    def _resize(self, images: Tensor) -> Tensor:
+        if self.image_size == 32:
+            return images
+        parts = (part.permute(0, 3, 1, 2).float() for part in images.split(1000))
+        small = [F.avg_pool2d(part, 32 // self.image_size).round().to(torch.uint8) for part in parts]
+        return torch.cat(small).permute(0, 2, 3, 1).contiguous()
+
+    def _unpack_archive(self) -> None:
+        archive = self.root / Official.filename
+        unpacked = self.root / Official.base_folder
+        batches = Official.train_list + Official.test_list
+        if unpacked.is_dir() and not archive.exists():
+            for name, md5 in batches:
+                if not check_integrity(str(unpacked / name), md5):
+                    raise BadInput(f"{unpacked / name} is missing or damaged: unpack {Official.filename} again")
+        elif archive.exists() and not check_integrity(str(archive), Official.tgz_md5):
+            raise BadInput(
+                f"{archive} is damaged ({archive.stat().st_size:,} bytes; the official archive has 170,498,071 and "
+                f"md5 {Official.tgz_md5}): delete it, and fetch it again"
+            )
+        elif not archive.exists() and not self.download:
+            raise BadInput(
+                f"{self.root} holds neither {Official.filename} nor class folders train/<class>/ and test/<class>/, "
+                "and download is off"
+            )
+        try:
+            Official(str(self.root), download=True)
+        except (URLError, OSError, RuntimeError) as error:
+            raise BadInput(
+                f"CIFAR-10 could not be fetched from {Official.url} ({error}): put {Official.filename}, or class "
+                f"folders train/<class>/ and test/<class>/, into {self.root}"
+            ) from error
+
+    def _has_class_folders(self) -> bool:
+        return (self.root / "train").is_dir() or (self.root / "test").is_dir()
+
+    def _decode_folders(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        train, test = (self._list(part) for part in ("train", "test"))
+        if any(Path(path).suffix.lower() in (".jpg", ".jpeg") for path, _ in train):
+            self.source = "CIFAR-10 (JPEG)"
+        cache = self.root / CACHE
+        fingerprint = listing_fingerprint(self.root, (path for path, _ in train + test))
+        if cache.is_file():
+            try:
+                saved = torch.load(cache, weights_only=True)
+                if saved["fingerprint"] == fingerprint:
+                    return saved["train"], saved["train_labels"], saved["test"], saved["test_labels"]
+            except (OSError, RuntimeError, KeyError, ValueError, EOFError):
+                pass  # not a cache of ours, or cut short: made again below
+        parts = {"train": decode(train), "test": decode(test)}
+        parts |= {f"{name}_labels": torch.tensor([c for _, c in s]) for name, s in (("train", train), ("test", test))}
+        try:
+            write_atomically(cache, lambda file: torch.save({"fingerprint": fingerprint, **parts}, file))
+        except OSError as error:
+            print(f"{cache} could not be written ({error}): the images are decoded again next time", file=sys.stderr)
+        return parts["train"], parts["train_labels"], parts["test"], parts["test_labels"]
+
+    def _list(self, part: str) -> list[tuple[str, int]]:
+        folder = self.root / part
+        try:
+            listing = torchvision.datasets.ImageFolder(str(folder))
+        except FileNotFoundError as error:
+            raise BadInput(f"{folder}: {error}") from error
+        if len(listing.classes) != 10:
+            raise BadInput(
+                f"{folder} has {len(listing.classes)} class folders ({', '.join(listing.classes[:12])}), expected the "
+                "10 of CIFAR-10"
+            )
+        samples: list[tuple[str, int]] = listing.samples
+        return samples
+
+
+def listing_fingerprint(root: Path, paths: Iterable[str]) -> str:
+    """Changes when a file is added, removed or rewritten; not when the whole folder moves."""
+    digest = hashlib.sha256()
+    for path in paths:
+        status = os.stat(path)
+        digest.update(f"{os.path.relpath(path, root)} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def decode(samples: list[tuple[str, int]]) -> Tensor:
+    """The images as uint8 [N, 32, 32, 3].
+
+    Raises:
+        BadInput: naming the file that cannot be read or has another size.
+    """
+    images = np.empty((len(samples), 32, 32, 3), dtype=np.uint8)
+    for number, (path, _) in enumerate(samples):
+        try:
+            with Image.open(path) as image:
+                pixels = np.asarray(image.convert("RGB"))
+        except OSError as error:
+            raise BadInput(f"{path} is damaged: {error}") from error
+        if pixels.shape != images.shape[1:]:
+            raise BadInput(f"{path} has {pixels.shape[1]}×{pixels.shape[0]} pixels, expected 32×32")
+        images[number] = pixels
+    return torch.from_numpy(images)

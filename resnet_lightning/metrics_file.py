@@ -1,0 +1,76 @@
+"""The run's metrics.csv: one row per iteration at which anything was measured, written whole and kept over resumes."""
+
+import csv
+import io
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+from resnet_lightning.files import write_text
+
+SECONDS_BETWEEN_WRITES = 2.0
+
+
+class MetricsFile(Logger):
+    """Rows of metrics by completed iterations; an empty cell was not measured there.
+
+    Lightning's CSVLogger deletes the file of an interrupted run when it goes on; this one keeps the rows before the
+    first new one, and drops those that came after the checkpoint, since they will be measured again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.rows: dict[int, dict[str, Any]] | None = None
+        self.written = 0.0
+
+    @property
+    def name(self) -> str:
+        return self.path.parent.name
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    @property
+    def save_dir(self) -> str:
+        return str(self.path.parent)
+
+    def log_hyperparams(self, *_: Any, **__: Any) -> None:
+        """The configuration is in config.yaml."""
+
+    @rank_zero_only  # type: ignore[untyped-decorator]
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        iteration = int(step or 0)
+        if self.rows is None:
+            self.rows = {number: row for number, row in read_metrics(self.path).items() if number < iteration}
+        self.rows.setdefault(iteration, {}).update({name: f"{value:.6g}" for name, value in metrics.items()})
+        if time.monotonic() - self.written > SECONDS_BETWEEN_WRITES:
+            self.save()
+
+    @rank_zero_only  # type: ignore[untyped-decorator]
+    def save(self) -> None:
+        if not self.rows:
+            return
+        columns = sorted({name for row in self.rows.values() for name in row})
+        text = io.StringIO()
+        writer = csv.DictWriter(text, ["iteration", *columns], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({"iteration": iteration, **self.rows[iteration]} for iteration in sorted(self.rows))
+        write_text(self.path, text.getvalue())
+        self.written = time.monotonic()
+
+    def finalize(self, status: str) -> None:
+        self.save()
+
+
+def read_metrics(path: Path) -> dict[int, dict[str, str]]:
+    """The rows of a metrics.csv by iteration; nothing if there is no such file yet."""
+    if not path.exists():
+        return {}
+    with path.open(newline="") as file:
+        rows = [{name: cell for name, cell in row.items() if cell} for row in csv.DictReader(file)]
+    return {int(row.pop("iteration")): row for row in rows}

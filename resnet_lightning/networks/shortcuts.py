@@ -1,0 +1,41 @@
+"""What is added to F(x) at the end of a block: shortcut options A, B and C (sections 3.3 and 4.1)."""
+
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Shortcut = Literal["A", "B", "C", "none"]
+
+
+class ZeroPadding(nn.Module):
+    """Option A across sizes: every second pixel, and zeros for the channels that are new; no parameters.
+
+    [B, C, H, W] becomes [B, C + new_channels, ⌈H / stride⌉, ⌈W / stride⌉].
+    """
+
+    def __init__(self, new_channels: int, stride: int) -> None:
+        super().__init__()
+        self.new_channels = new_channels
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.new_channels))
+
+
+def projection(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
+    """Options B and C: a 1×1 convolution with its own batch normalisation and no ReLU before the addition."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, kernel_size=1, stride=stride, bias=False),
+        nn.BatchNorm2d(out_channels),
+    )
+
+
+def make_shortcut(option: Shortcut, in_channels: int, out_channels: int, stride: int) -> nn.Module | None:
+    """The module that turns a block's input into what is added to F(x); None for a plain network."""
+    if option == "none":
+        return None
+    same_size = stride == 1 and in_channels == out_channels
+    if option == "C" or (option == "B" and not same_size):
+        return projection(in_channels, out_channels, stride)
+    return nn.Identity() if same_size else ZeroPadding(out_channels - in_channels, stride)

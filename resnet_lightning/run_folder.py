@@ -1,0 +1,93 @@
+"""A run is a folder, runs/<experiment>[@<changes>]/seed<N>/: what is in it, and how it gets its name.
+
+config.yaml, run.json (what the run is), metrics.csv, checkpoints/, and result.json, written last: with it the run is
+finished, whatever happened.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from resnet_lightning.errors import BadInput
+from resnet_lightning.files import write_text
+
+RUNS = Path("runs")
+EXPERIMENTS = "experiments"
+# Options that leave the experiment what it is: where it reads, where it runs, how often it looks.
+NOT_A_CHANGE = re.compile(
+    r"seed_everything|run|ckpt_path|data\.(root|download)|print_config|"
+    r"trainer\.(accelerator|devices|num_nodes|strategy|log_every_n_steps|val_check_interval|enable_\w+|profiler)"
+)
+
+
+def describe(arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """The experiment that a command line runs, and what the command line changes in it.
+
+    The experiment is the first configuration file that is not a base.yaml, named from the experiments folder on. Other
+    files (by their name) and options (as name=value) after it are changes.
+
+    >>> describe(["--config", "experiments/cifar10/base.yaml", "--config", "experiments/cifar10/table6/resnet20.yaml",
+    ...           "--trainer.max_steps=6000", "--seed_everything=1"])
+    ('cifar10/table6/resnet20', ['max_steps=6000'])
+    """
+    configs: list[Path] = []
+    options: list[str] = []
+    rest = list(arguments)
+    while rest:
+        name, equals, value = rest.pop(0).partition("=")
+        if not name.startswith("-"):
+            continue
+        if not equals and rest and not rest[0].startswith("--"):
+            value = rest.pop(0)
+        name = name.lstrip("-").replace("init_args.", "")
+        if name in ("config", "c"):
+            configs.append(Path(value))
+        elif not NOT_A_CHANGE.fullmatch(name):
+            options.append(f"{name.rpartition('.')[2]}={value}".replace("/", "_"))
+    leaves = [path for path in configs if path.stem != "base"]
+    if not leaves:
+        return "unnamed", sorted(options)
+    parts = leaves[0].with_suffix("").parts
+    if EXPERIMENTS in parts:
+        parts = parts[len(parts) - parts[::-1].index(EXPERIMENTS) :]
+    else:
+        parts = parts[-1:]
+    return "/".join(parts), sorted(options) + [path.stem for path in leaves[1:]]
+
+
+def run_folder(experiment: str, changes: Sequence[str], seed: int) -> Path:
+    """Where a run lives; runs that differ in anything but the seed live in different folders."""
+    name = experiment + ("@" + ",".join(changes) if changes else "")
+    return RUNS / name / f"seed{seed}"
+
+
+def make_folder(folder: Path) -> None:
+    """Makes the folder of a run.
+
+    Raises:
+        BadInput: if it cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise BadInput(f"cannot write to the run's folder {folder}: {error.strerror or error}") from error
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The contents of run.json or result.json, or None if it is not there."""
+    if not path.exists():
+        return None
+    try:
+        contents: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as error:
+        raise BadInput(f"{path} is damaged ({error}): delete it") from error
+    return contents
+
+
+def write_json(path: Path, contents: dict[str, Any]) -> None:
+    write_text(path, json.dumps(contents, indent=1, ensure_ascii=False) + "\n")

@@ -1,0 +1,87 @@
+"""Learning rate as a closed-form function of the iteration, so that a resumed run cannot get it wrong (section 4.2)."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+from resnet_lightning.errors import BadInput
+
+
+class Schedule:
+    """What the base learning rate is multiplied with at an iteration, the first being 0.
+
+    Args:
+        iterations: length of the whole run.
+    """
+
+    def __init__(self, iterations: int) -> None:
+        if iterations < 1:
+            raise BadInput(f"trainer.max_steps {iterations}: expected the number of iterations, at least 1")
+        self.iterations = iterations
+
+    @abstractmethod
+    def __call__(self, iteration: int) -> float: ...
+
+    def observe(self, iteration: int, train_error: float) -> None:  # noqa: B027
+        """Told the training error (percent) of the last images from time to time; most schedules do not care."""
+
+
+class Steps(Schedule):
+    """The paper's: divide by 10 at 32k and 48k of 64k iterations, after a warm-up for the 110-layer network.
+
+    Args:
+        iterations: length of the whole run.
+        drops: where the rate falls, as fractions of the run.
+        factor: what it is multiplied with at each drop.
+        warmup_factor: what it is multiplied with during the warm-up.
+        warmup_iterations: a warm-up of fixed length.
+        warmup_until_error: or one that ends when the training error (percent) is below this.
+    """
+
+    def __init__(
+        self,
+        iterations: int,
+        drops: Sequence[float] = (0.5, 0.75),
+        factor: float = 0.1,
+        warmup_factor: float = 0.1,
+        warmup_iterations: int = 0,
+        warmup_until_error: float | None = None,
+    ) -> None:
+        super().__init__(iterations)
+        if any(not 0 < drop <= 1 for drop in drops):
+            raise BadInput(f"drops {list(drops)}: expected fractions of the run, between 0 and 1")
+        self.drops = [round(drop * iterations) for drop in drops]
+        self.factor = factor
+        self.warmup_factor = warmup_factor
+        self.warmup_until_error = warmup_until_error
+        # The iteration at which the warm-up ends: None while that is not known yet. It travels with the checkpoint.
+        self.warmup_end: int | None = None if warmup_until_error is not None else warmup_iterations
+
+    def __call__(self, iteration: int) -> float:
+        rate = self.factor ** sum(iteration >= drop for drop in self.drops)
+        warm = self.warmup_end is None or iteration < self.warmup_end
+        return rate * self.warmup_factor if warm else rate
+
+    def observe(self, iteration: int, train_error: float) -> None:
+        if self.warmup_end is None and self.warmup_until_error is not None and train_error < self.warmup_until_error:
+            self.warmup_end = iteration
+
+
+class Triangle(Schedule):
+    """For short runs: up in a straight line over the first part of the run, then down to zero.
+
+    Args:
+        iterations: length of the whole run.
+        warmup: the first part, as a fraction of the run.
+    """
+
+    def __init__(self, iterations: int, warmup: float = 0.2) -> None:
+        super().__init__(iterations)
+        if not 0 <= warmup < 1:
+            raise BadInput(f"warmup {warmup}: expected a fraction of the run, at least 0 and below 1")
+        self.top = warmup * iterations
+
+    def __call__(self, iteration: int) -> float:
+        done = iteration + 1  # the first iteration learns, and so does the last
+        if done <= self.top:
+            return done / self.top
+        return (self.iterations + 1 - done) / (self.iterations + 1 - self.top)
