@@ -51,7 +51,7 @@ class Classifier(LightningModule):
         self.optimizer = optimizer
         self.schedule = schedule
         self.weight_decay_on = weight_decay_on
-        self.metrics = nn.ModuleDict({name: SetMetrics() for name in ("train_set", "val_set", "test_set")})
+        self.train_metrics, self.val_metrics, self.test_metrics = SetMetrics(), SetMetrics(), SetMetrics()
         # Losses [] and mistakes [B] since the last row. Metrics are updated once a row, not once a step: an update
         # costs as much as the optimizer step of a small network.
         self.window: list[tuple[Tensor, Tensor]] = []
@@ -83,19 +83,20 @@ class Classifier(LightningModule):
     def on_train_start(self) -> None:
         self.window_start = (self.trainer.global_step, time.perf_counter())
 
-    def on_train_batch_end(self, *_: Any) -> None:
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        # The schedule may depend on the training error, so that is logged first, and both before a checkpoint can be
+        # written: on_train_batch_end of this module comes after the checkpoint's.
         iteration = self.trainer.global_step
-        if iteration % self.trainer.log_every_n_steps == 0 or iteration == self.trainer.max_steps:
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if iteration % every == 0 or iteration == self.trainer.max_steps:
             self._log_window(iteration)
+        scheduler.step()
 
     def _log_window(self, iteration: int) -> None:
-        if not self.window:
-            return
         losses, mistakes = zip(*self.window, strict=True)
         self.window = []
-        metrics = self.metrics["train_set"]
-        metrics.update(torch.stack(losses).mean(), torch.cat(mistakes))
-        values = metrics.compute()  # the one place where training waits for the device
+        self.train_metrics.update(torch.stack(losses).mean(), torch.cat(mistakes))
+        values = self.train_metrics.compute()  # the one place where training waits for the device
         if not math.isfinite(values["loss"]):
             raise Diverged(iteration, values["loss"])
         self.rate.observe(iteration, values["error"])
@@ -133,13 +134,16 @@ class Classifier(LightningModule):
         loaders = self.trainer.val_dataloaders
         return list(loaders) if isinstance(loaders, Mapping) else ["val"]
 
+    def _metrics_of(self, name: str) -> "SetMetrics":
+        return self.test_metrics if name == "test" else self.val_metrics
+
     def _evaluate(self, name: str, batch: Batch) -> None:
         images, labels = batch
         scores = self.network(images)
-        self.metrics[f"{name}_set"].update(F.cross_entropy(scores, labels), scores.argmax(1) != labels)
+        self._metrics_of(name).update(F.cross_entropy(scores, labels), scores.argmax(1) != labels)
 
     def _log_evaluation(self, name: str) -> None:
-        values = self.metrics[f"{name}_set"].compute()
+        values = self._metrics_of(name).compute()
         row = {f"{name}/{key}": value for key, value in values.items()}
         self.log_dict(row, logger=False, sync_dist=True)  # for callbacks and for the table that `test` prints
         if self.trainer.state.fn == "fit" or self.trainer.state.fn == "test":

@@ -25,6 +25,9 @@ from resnet_lightning.devices import fastest_safe_precision
 from resnet_lightning.errors import BadInput, Diverged
 from resnet_lightning.metrics_file import MetricsFile
 from resnet_lightning.run_folder import NOT_A_CHANGE, describe, make_folder, read_json, run_folder
+from resnet_lightning.studies import STUDIES, choose, find_study
+from resnet_lightning.studies.report import report
+from resnet_lightning.studies.runner import list_jobs, run_jobs
 from resnet_lightning.tracking import wandb_logger
 
 
@@ -181,21 +184,64 @@ def first_difference(before: dict[str, Any], now: dict[str, Any], prefix: str = 
     return None
 
 
+HELP = """\
+usage: resnet-lightning COMMAND ...
+
+  fit, validate, test, predict   one run: --config experiments/cifar10/base.yaml --config experiments/...
+  study NAME                     the runs behind a table or figure that are not finished yet, then its report
+  report NAME                    tables and figures of the runs that there are, finished or not
+  bench                          images per second, beside a plain training loop
+
+COMMAND --help says more. Studies: {studies}.
+"""
+
+
+def study(arguments: Sequence[str]) -> int:
+    """`resnet-lightning study`: runs what is missing, reports, and returns the exit status."""
+    parser = jsonargparse.ArgumentParser(exit_on_error=False, allow_abbrev=False, prog="resnet-lightning study")
+    parser.add_argument("name", help=f"one of {', '.join(STUDIES)}")
+    parser.add_argument("--data", help="folder of the data; the experiments' own by default")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="one run of each experiment per seed")
+    parser.add_argument("--steps", type=int, help="shorten every run to so many iterations")
+    parser.add_argument("--jobs", type=int, help="runs at the same time; chosen by the device by default")
+    parser.add_argument("--only", nargs="+", default=[], help="some experiments of the study, such as resnet20")
+    parser.add_argument("--with", nargs="+", default=[], help="configuration files laid over every experiment")
+    options = parser.parse_args(list(arguments))
+    if options.jobs is not None and options.jobs < 1:
+        raise BadInput(f"JOBS={options.jobs}: expected a number of runs, at least 1")
+    experiments = choose(find_study(options.name), options.only)
+    jobs = list_jobs(experiments, options.seeds, options.data, options.steps, options["with"])
+    # Wrong settings and missing data are said once, before anything starts; the data is made ready for all runs.
+    CommandLine(jobs[0].arguments, run=False).datamodule.prepare_data()
+    try:
+        complete = run_jobs(jobs, options.jobs)
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on from the last checkpoints", file=sys.stderr)
+        return 130
+    report(options.name)
+    return 0 if complete else 1
+
+
 def main(args: Sequence[str] | None = None) -> None:
     """Carries out a command line; exits with status 2 and one line if it cannot be carried out as given."""
-    from resnet_lightning.studies import report, study
-
     arguments = list(sys.argv[1:] if args is None else args)
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
     torch.set_float32_matmul_precision("high")
-    commands = {"study": study, "report": report}
     try:
-        if arguments[:1] and arguments[0] in commands:
-            command = commands[arguments[0]]
-            jsonargparse.auto_cli(command, args=arguments[1:], exit_on_error=False, allow_abbrev=False)
-        else:
-            CommandLine(arguments)
+        match arguments:
+            case [] | ["-h" | "--help", *_]:
+                print(HELP.format(studies=", ".join(STUDIES)), end="")
+            case ["study", *rest]:
+                if status := study(rest):
+                    sys.exit(status)
+            case ["report", name]:
+                report(name)
+            case ["report", *_]:
+                raise BadInput(f"usage: resnet-lightning report NAME, with one of {', '.join(STUDIES)}")
+            case _:
+                CommandLine(arguments)
     except (BadInput, ArgumentError) as error:
         sys.exit(refuse(error))
     except Diverged as error:

@@ -42,7 +42,7 @@ class MetricsFile(Logger):
     def log_hyperparams(self, *_: Any, **__: Any) -> None:
         """The configuration is in config.yaml."""
 
-    @rank_zero_only  # type: ignore[untyped-decorator]
+    @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         iteration = int(step or 0)
         if self.rows is None:
@@ -51,7 +51,7 @@ class MetricsFile(Logger):
         if time.monotonic() - self.written > SECONDS_BETWEEN_WRITES:
             self.save()
 
-    @rank_zero_only  # type: ignore[untyped-decorator]
+    @rank_zero_only
     def save(self) -> None:
         if not self.rows:
             return

@@ -21,7 +21,7 @@ class Schedule:
     @abstractmethod
     def __call__(self, iteration: int) -> float: ...
 
-    def observe(self, iteration: int, train_error: float) -> None:  # noqa: B027
+    def observe(self, iteration: int, train_error: float) -> None:
         """Told the training error (percent) of the last images from time to time; most schedules do not care."""
 
 

@@ -1,0 +1,75 @@
+# Every target sets up .venv by itself. `make help` explains them.
+#
+# Variables of the tables and figures:
+#   DATA=folder        where CIFAR-10 is (default data/cifar10, downloaded into it if missing)
+#   SEEDS="0 1 2"      one run of each network per seed (default 0)
+#   STEPS=6000         a shortened schedule, in runs of their own
+#   ONLY="resnet20"    some of the networks
+#   JOBS=2             runs at the same time
+#   WITH=file.yaml     settings laid over every experiment
+
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(BIN)/resnet-lightning
+PYTHON ?= python3
+UV := $(shell command -v uv 2>/dev/null)
+STUDIES := demo degradation figure1 figure6 table6
+
+options = $(if $(DATA),--data "$(DATA)") $(if $(SEEDS),--seeds $(SEEDS)) $(if $(STEPS),--steps $(STEPS)) \
+	$(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY)) $(if $(WITH),--with $(WITH))
+
+.PHONY: help setup $(STUDIES) report fit bench test lint types check
+
+help: ## what every target does
+	@grep -hE '^[a-z0-9 ]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@sed -n 's/^#   /  /p' Makefile
+
+setup: $(VENV)/.ready ## make .venv with everything in it
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12"; exit 2; }
+ifeq ($(UV),)
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (PyTorch is large: a minute or more)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+else
+	@test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) $(VENV)
+	@$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+endif
+	@touch $@
+
+demo: setup ## plain and residual networks side by side on handwritten digits: the degradation, in minutes
+	@$(RUN) study demo $(options)
+
+degradation: setup ## figure 1 and its numbers, with and without shortcuts
+	@$(RUN) study degradation $(options)
+
+figure1: setup ## figure 1: a deeper plain network has the higher training error
+	@$(RUN) study figure1 $(options)
+
+figure6: setup ## figure 6: training of plain and residual networks on CIFAR-10
+	@$(RUN) study figure6 $(options)
+
+table6: setup ## table 6: test errors of ResNet-20 to ResNet-1202 on CIFAR-10
+	@$(RUN) study table6 $(options)
+
+report: setup ## tables and figures of the runs that there are, for STUDY=table6
+	@$(RUN) report $(or $(STUDY),table6)
+
+fit: setup ## one run: CONFIG=experiments/cifar10/table6/resnet20.yaml ARGS="--trainer.max_steps 1000"
+	@$(RUN) fit --config $(dir $(patsubst %/,%,$(dir $(CONFIG))))base.yaml --config $(CONFIG) \
+		$(if $(DATA),--data.root "$(DATA)") $(ARGS)
+
+bench: setup ## images per second, beside a plain training loop
+	@$(RUN) bench $(if $(DATA),--data "$(DATA)")
+
+test: setup ## the tests
+	@$(BIN)/python -m pytest -q
+
+lint: setup ## formatting and common mistakes
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: setup ## static types
+	@$(BIN)/mypy
+
+check: lint types test ## all of the three

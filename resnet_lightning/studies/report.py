@@ -1,0 +1,2 @@
+def report(name: str) -> None:
+    print("report", name)
