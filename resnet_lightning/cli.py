@@ -14,6 +14,7 @@ import torch
 import wandb
 import yaml
 from lightning import LightningDataModule, Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
@@ -70,13 +71,13 @@ class CommandLine(LightningCLI):
         if config.trainer.precision is None:
             config.trainer.precision = fastest_safe_precision(str(config.trainer.accelerator))
         if self.subcommand == "fit":
-            self._prepare_folder(config)
+            self._look_into_folder(config)
 
-    def _prepare_folder(self, config: Any) -> None:
-        make_folder(self.folder)
+    def _look_into_folder(self, config: Any) -> None:
         self.result = read_json(self.folder / "result.json")
         newest = newest_checkpoint(self.folder / "checkpoints")
-        before, now = self.folder / "config.yaml", yaml.safe_load(self._parser("fit").dump(config, skip_none=False))
+        self.config_text = self._parser("fit").dump(config, skip_none=False)
+        before, now = self.folder / "config.yaml", yaml.safe_load(self.config_text)
         if before.exists() and (newest or self.result):
             difference = first_difference(yaml.safe_load(before.read_text()), now)
             if difference:
@@ -98,7 +99,7 @@ class CommandLine(LightningCLI):
         trainer.default_root_dir = str(self.folder)
         if self.subcommand == "fit" and self.result is None:
             identity = {"experiment": self.experiment, "changes": self.changes, "seed": self.seed}
-            self.record = RunRecord(self.folder, identity)
+            self.record = RunRecord(self.folder, identity, self.config_text)
             name = getattr(self.model.network, "name", "network")
             trainer.logger = [
                 MetricsFile(self.folder / "metrics.csv"),
@@ -126,9 +127,7 @@ class CommandLine(LightningCLI):
         if self.result is not None:
             print(f"{self.folder} is {self.result['state']} already: delete it to run it again")
             return
-        if self.trainer.is_global_zero:
-            text = self._parser("fit").dump(self.config.fit, skip_none=False)
-            (self.folder / "config.yaml").write_text(text)
+        make_folder(self.folder)
         if arguments["ckpt_path"]:
             print(f"going on from {arguments['ckpt_path']}", flush=True)
         print(f"{self.folder}: {self.trainer.max_steps:,} iterations in {self.trainer.precision}", flush=True)
@@ -240,9 +239,11 @@ def main(args: Sequence[str] | None = None) -> None:
                 report(name)
             case ["report", *_]:
                 raise BadInput(f"usage: resnet-lightning report NAME, with one of {', '.join(STUDIES)}")
-            case _:
+            case [("fit" | "validate" | "test" | "predict"), *_]:
                 CommandLine(arguments)
-    except (BadInput, ArgumentError) as error:
+            case [command, *_]:
+                raise BadInput(f"no command is named {command!r}: resnet-lightning --help lists them")
+    except (BadInput, ArgumentError, MisconfigurationException) as error:
         sys.exit(refuse(error))
     except Diverged as error:
         print(f"resnet-lightning: {error}", file=sys.stderr)

@@ -50,11 +50,8 @@ def describe(arguments: Sequence[str]) -> tuple[str, list[str]]:
     if not leaves:
         return "unnamed", sorted(options)
     parts = leaves[0].with_suffix("").parts
-    if EXPERIMENTS in parts:
-        parts = parts[len(parts) - parts[::-1].index(EXPERIMENTS) :]
-    else:
-        parts = parts[-1:]
-    return "/".join(parts), sorted(options) + [path.stem for path in leaves[1:]]
+    below = len(parts) - parts[::-1].index(EXPERIMENTS) if EXPERIMENTS in parts else -1
+    return "/".join(parts[below:]), sorted(options) + [path.stem for path in leaves[1:]]
 
 
 def run_folder(experiment: str, changes: Sequence[str], seed: int) -> Path:

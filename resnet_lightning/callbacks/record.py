@@ -1,4 +1,4 @@
-"""What a run says of itself: run.json when it starts, result.json when it is over."""
+"""What a run says of itself: config.yaml and run.json when it starts, result.json when it is over."""
 
 import platform
 from pathlib import Path
@@ -11,26 +11,30 @@ from lightning.pytorch.callbacks import Timer
 
 from resnet_lightning import __version__
 from resnet_lightning.devices import device_name
+from resnet_lightning.files import write_text
 from resnet_lightning.metrics_file import read_metrics
 from resnet_lightning.run_folder import write_json
 
 
 class RunRecord(Timer):
-    """Writes run.json and result.json; as a Timer it counts the training time over all interruptions.
+    """Writes the run's own files; as a Timer it counts the training time over all interruptions.
 
     Args:
         folder: of the run.
         identity: experiment, changes and seed.
+        config: the whole configuration, as YAML.
     """
 
-    def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, identity: dict[str, Any], config: str) -> None:
         super().__init__()
         self.folder = folder
         self.identity = identity
+        self.config = config
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
         if trainer.is_global_zero:
+            write_text(self.folder / "config.yaml", self.config)
             write_json(self.folder / "run.json", self.describe(trainer, pl_module))
 
     def describe(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:

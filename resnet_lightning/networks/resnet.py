@@ -76,9 +76,7 @@ class ResNet(nn.Module):
         return self.fc(self.avgpool(x).flatten(1))  # type: ignore[no-any-return]
 
 
-def cifar_resnet(
-    depth: int, shortcut: Shortcut = "A", num_classes: int = 10, checkpoint_segments: int = 0
-) -> ResNet:
+def cifar_resnet(depth: int, shortcut: Shortcut = "A", num_classes: int = 10, checkpoint_segments: int = 0) -> ResNet:
     """The CIFAR-10 networks of section 4.2: 6n+2 weighted layers, 2n of 16, 32 and 64 channels after the first.
 
     Raises:

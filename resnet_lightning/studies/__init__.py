@@ -1,4 +1,4 @@
-"""A study is the set of runs behind one table or figure of the paper: `study` runs what is missing, `report` shows it."""
+"""A study is the set of runs behind a table or figure of the paper: `study` runs what is missing, `report` shows it."""
 
 from dataclasses import dataclass
 from pathlib import Path

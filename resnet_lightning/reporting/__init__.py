@@ -1,0 +1,1 @@
+"""Run folders on disk to tables and figures beside the published numbers."""

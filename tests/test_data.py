@@ -1,0 +1,406 @@
+"""Images, batches and augmentation against slow, obvious references, and what is said of damaged data."""
+
+import hashlib
+import os
+import pickle
+import re
+import shutil
+import tarfile
+from collections.abc import Callable
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from conftest import CLASSES, write_class_folders
+from PIL import Image
+from torch import Tensor
+
+from resnet_lightning.data import CIFAR10, Digits
+from resnet_lightning.data.batches import EvaluationBatches, Images, Normalization, PaddingOrder, TrainingBatches
+from resnet_lightning.data.cifar10 import CACHE
+from resnet_lightning.data.datamodule import mean_and_std
+from resnet_lightning.errors import BadInput
+
+CPU = torch.device("cpu")
+
+
+def numbered(count: int, padding: int = 1) -> Images:
+    """Images whose labels are their numbers."""
+    images = torch.randint(256, (count, 4, 4, 3), dtype=torch.uint8)
+    return Images(images, torch.arange(count), torch.zeros(3), torch.ones(3), padding, "after_normalization", CPU)
+
+
+# The pipeline -------------------------------------------------------------------------------------------------------
+
+
+def slow_view(
+    image: np.ndarray, mean: np.ndarray, std: np.ndarray, p: int, dy: int, dx: int, flip: int, order: PaddingOrder
+) -> np.ndarray:
+    """One image the long way round, in float64."""
+
+    def pad_and_crop(image: np.ndarray) -> np.ndarray:
+        height, width, channels = image.shape
+        padded = np.zeros((height + 2 * p, width + 2 * p, channels))
+        padded[p : p + height, p : p + width] = image
+        crop = padded[dy : dy + height, dx : dx + width]
+        return crop[:, ::-1] if flip else crop
+
+    if order == "after_normalization":
+        return pad_and_crop((image / 255 - mean) / std)
+    return (pad_and_crop(image) / 255 - mean) / std
+
+
+@pytest.mark.parametrize("order", ["after_normalization", "before_normalization"])
+@pytest.mark.parametrize("normalization", ["pixel_mean", "channel_mean_std"])
+def test_a_batch_is_what_a_loop_over_its_images_gives(normalization: Normalization, order: PaddingOrder) -> None:
+    p, (height, width) = 2, (3, 5)
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(256, (7, height, width, 3), dtype=torch.uint8, generator=generator)
+    labels = torch.randint(10, (7,), generator=generator)
+    exact = pixels.double().numpy() / 255
+    if normalization == "pixel_mean":
+        mean, std = exact.mean(0), np.ones(3)
+    else:
+        mean, std = exact.mean((0, 1, 2)), exact.std((0, 1, 2))
+    images = Images(pixels, labels, *mean_and_std(pixels, normalization), p, order, CPU)
+    views = torch.arange(2 * (2 * p + 1) ** 2)
+    chosen = views % 7
+    batch, batch_labels = images.batch(chosen, views)
+    assert batch.dtype == torch.float32 and batch.shape == (len(views), 3, height, width)
+    assert torch.equal(batch_labels, labels[chosen])
+    for image, view, result in zip(chosen.tolist(), views.tolist(), batch, strict=True):
+        (dy, dx), flip = divmod(view // 2, 2 * p + 1), view % 2
+        expected = slow_view(pixels[image].numpy(), mean, std, p, dy, dx, flip, order)
+        np.testing.assert_allclose(result.permute(1, 2, 0), expected, atol=1e-5)
+    whole, _ = next(iter(EvaluationBatches(images, 7)))
+    for image in range(7):
+        expected = slow_view(pixels[image].numpy(), mean, std, p, p, p, 0, order)
+        np.testing.assert_allclose(whole[image].permute(1, 2, 0), expected, atol=1e-5)
+
+
+def test_means_are_those_of_float64() -> None:
+    images = torch.randint(250, 256, (70_000, 4, 4, 3), dtype=torch.uint8)
+    exact = images.numpy().astype(np.float64) / 255
+    mean, std = mean_and_std(images, "pixel_mean")
+    np.testing.assert_allclose(mean, exact.mean(0), rtol=1e-7)
+    assert torch.equal(std, torch.ones(3))
+    mean, std = mean_and_std(images, "channel_mean_std")
+    np.testing.assert_allclose(mean, exact.mean((0, 1, 2)), rtol=1e-7)
+    np.testing.assert_allclose(std, exact.std((0, 1, 2)), rtol=1e-6)
+
+
+def test_the_digits_are_not_mirrored_and_the_photographs_are(png_folders: Path) -> None:
+    digits, photographs = Digits(), CIFAR10(str(png_folders), batch_size=26)
+    for data in (digits, photographs):
+        data.setup("fit")
+    assert not (digits.train_dataloader().epoch(0)[1] % 2).any()
+    assert 80 < int((photographs.train_dataloader().epoch(0)[1] % 2).sum()) < 180
+
+
+# The order ----------------------------------------------------------------------------------------------------------
+
+
+def epochs_of(batches: TrainingBatches, count: int) -> list[tuple[Tensor, Tensor]]:
+    return list(chain.from_iterable(iter(batches) for _ in range(count)))
+
+
+def identical(one: list[tuple[Tensor, Tensor]], other: list[tuple[Tensor, Tensor]]) -> bool:
+    pairs = zip(one, other, strict=True)
+    return all(torch.equal(x, y) and torch.equal(k, m) for (x, k), (y, m) in pairs)
+
+
+def test_batches_depend_on_seed_and_epoch_only() -> None:
+    images = numbered(26)
+    first = epochs_of(TrainingBatches(images, 4, seed=3, flip=True), 2)
+    torch.manual_seed(1)
+    again = TrainingBatches(images, 4, seed=3, flip=True)
+    assert len(first) == 2 * len(again) == 12
+    assert identical(first, epochs_of(again, 2))
+    for epoch in (first[:6], first[6:]):
+        assert all(len(labels) == 4 for _, labels in epoch)
+        assert len({int(label) for _, labels in epoch for label in labels}) == 24  # no image twice
+    assert sorted(again.epoch(0)[0].tolist()) == list(range(26))
+    other = epochs_of(TrainingBatches(images, 4, seed=4, flip=True), 2)
+    orders = [[labels.tolist() for _, labels in part] for part in (first[:6], first[6:], other[:6], other[6:])]
+    assert all(one != two for number, one in enumerate(orders) for two in orders[:number])
+
+
+@pytest.mark.parametrize("stop", range(14))
+def test_a_saved_position_goes_on_exactly(stop: int) -> None:
+    images = numbered(26)
+    undisturbed = epochs_of(TrainingBatches(images, 4, seed=0, flip=True), 4)
+    stopped = TrainingBatches(images, 4, seed=0, flip=True)
+    for _, _ in zip(range(stop), chain.from_iterable(iter(stopped) for _ in range(4)), strict=False):
+        state = stopped.state_dict()
+    resumed = TrainingBatches(images, 4, seed=0, flip=True)
+    if stop:
+        resumed.load_state_dict(state)
+    rest = epochs_of(resumed, 4 - stop // 6)
+    assert identical(rest, undisturbed[stop:])
+
+
+@pytest.mark.parametrize("world_size", [2, 4])
+def test_processes_share_every_training_batch(world_size: int) -> None:
+    images = numbered(26)
+    whole = epochs_of(TrainingBatches(images, 8, seed=0, flip=True), 2)
+    ranks = [epochs_of(TrainingBatches(images, 8, 0, True, rank, world_size), 2) for rank in range(world_size)]
+    for (pixels, labels), *parts in zip(whole, *ranks, strict=True):
+        assert {len(part) for _, part in parts} == {8 // world_size}
+        places = torch.cat([part for _, part in parts]).argsort()
+        assert torch.equal(torch.cat([part for _, part in parts])[places], labels.sort().values)
+        assert torch.equal(torch.cat([part for part, _ in parts])[places], pixels[labels.argsort()])
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3, 5])
+@pytest.mark.parametrize("batch_size", [4, 500])
+def test_processes_evaluate_every_image_once(world_size: int, batch_size: int) -> None:
+    ranks = [EvaluationBatches(numbered(13), batch_size, rank, world_size) for rank in range(world_size)]
+    counted = [int(label) for batches in ranks for _, labels in batches for label in labels]
+    assert sorted(counted) == list(range(13))
+    assert all(len(list(batches)) == len(batches) for batches in ranks)
+
+
+def test_the_same_images_are_held_out_whatever_the_seed() -> None:
+    whole, *split = Digits(), Digits(validation_images=300, seed=0), Digits(validation_images=300, seed=1)
+    for data in (whole, *split):
+        data.setup("fit")
+    assert torch.equal(split[0].sets["val"][0], split[1].sets["val"][0])
+    assert list(split[0].val_dataloader()) == ["val", "test"] and list(whole.val_dataloader()) == ["test"]
+    both = torch.cat((split[0].sets["train"][0], split[0].sets["val"][0]))
+    assert [len(both), whole.size("val"), whole.size("test")] == [1437, 0, 360]
+    images = [sorted(image.numpy().tobytes() for image in part) for part in (both, whole.sets["train"][0])]
+    assert images[0] == images[1]
+    # The held-out images take no part in the mean.
+    torch.testing.assert_close(split[0].mean, (split[0].sets["train"][0].double().mean(0) / 255).float())
+
+
+# Class folders ------------------------------------------------------------------------------------------------------
+
+
+def load(root: Path, **options: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    data = CIFAR10(str(root), download=False, **options)
+    data.prepare_data()
+    return data.load()
+
+
+def decoded(root: Path, part: str) -> np.ndarray:
+    files = [sorted((root / part / name).iterdir()) for name in CLASSES]
+    return np.stack([np.asarray(Image.open(path)) for path in chain.from_iterable(files)])
+
+
+def test_class_folders_are_read_as_they_are(class_folders: Path) -> None:
+    train, train_labels, test, test_labels = load(class_folders)
+    assert np.array_equal(train, decoded(class_folders, "train"))
+    assert np.array_equal(test, decoded(class_folders, "test"))
+    assert train_labels.tolist() == [number // 26 for number in range(260)]
+    assert test_labels.tolist() == [number // 5 for number in range(50)]
+    data = CIFAR10(str(class_folders), batch_size=26)
+    data.setup("fit")
+    kind = "CIFAR-10" if any(class_folders.rglob("*.png")) else "CIFAR-10 (JPEG)"
+    assert data.title == f"{kind}, only 260 + 50 images"
+
+
+def test_the_decoded_images_are_kept_until_a_file_changes(png_folders: Path) -> None:
+    before = load(png_folders)[0]
+    path = png_folders / "train" / "airplane" / "0000.png"
+    status, content = path.stat(), path.read_bytes()
+    path.write_bytes(bytes(len(content)))  # nothing tells this file from the one that was decoded
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert torch.equal(load(png_folders)[0], before)
+    Image.fromarray(np.full((32, 32, 3), 7, np.uint8)).save(path)
+    after = load(png_folders)[0]
+    assert (after[0] == 7).all() and torch.equal(after[1:], before[1:])
+    path.unlink()
+    assert len(load(png_folders)[0]) == 259
+
+
+@pytest.mark.parametrize("damage", ["empty", "text", "cut short", "another's"])
+def test_a_damaged_cache_is_made_again(png_folders: Path, damage: str) -> None:
+    before = load(png_folders)
+    cache = png_folders / CACHE
+    whole = cache.read_bytes()
+    if damage == "another's":
+        torch.save([1, 2], cache)
+    else:
+        cache.write_bytes({"empty": b"", "text": b"no cache\n", "cut short": whole[: len(whole) // 2]}[damage])
+    assert all(torch.equal(one, two) for one, two in zip(load(png_folders), before, strict=True))
+    assert cache.stat().st_size == len(whole)
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(
+    png_folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (png_folders / CACHE).mkdir()
+    (png_folders / CACHE / "in the way").touch()
+    assert np.array_equal(load(png_folders)[0], decoded(png_folders, "train"))
+    assert f"{png_folders / CACHE} could not be written" in capsys.readouterr().err
+    assert sorted(path.name for path in png_folders.iterdir()) == [CACHE, "test", "train"]  # nothing left behind
+
+
+def test_half_the_size_averages_two_by_two_pixels(png_folders: Path) -> None:
+    pixels = decoded(png_folders, "test").astype(float)
+    small = load(png_folders, image_size=16)[2]
+    assert small.shape == (50, 16, 16, 3)
+    for row in range(16):
+        for column in range(16):
+            mean = pixels[:, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2].mean((1, 2))
+            assert np.array_equal(small[:, row, column], np.round(mean))
+
+
+# The official archive -----------------------------------------------------------------------------------------------
+
+
+class OldType:
+    """Pickles like uint8 did in the NumPy that wrote the official files."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return np.dtype, ("u1", 0, 1), (3, "|", None, None, None, -1, -1, 0)
+
+
+class OldArray:
+    """Pickles like an array did in that NumPy."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+
+    def __reduce__(self) -> tuple[object, ...]:
+        start, *_ = self.array.__reduce__()
+        return start, (np.ndarray, (0,), b"b"), (1, self.array.shape, OldType(), False, self.array.tobytes())
+
+
+@pytest.fixture
+def official(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, np.ndarray]:
+    """A small official archive, unpacked and packed, and its 100 training images."""
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (120, 32, 32, 3), dtype=np.uint8)
+    root = tmp_path / "official"
+    folder = root / "cifar-10-batches-py"
+    folder.mkdir(parents=True)
+    names = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
+    for number, name in enumerate(names):
+        rows = images[20 * number : 20 * number + 20].transpose(0, 3, 1, 2).reshape(20, 3072)
+        content = {"data": OldArray(rows), "labels": [(number + place) % 10 for place in range(20)]}
+        (folder / name).write_bytes(pickle.dumps(content, protocol=2))
+    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": list(CLASSES)}, protocol=2))
+    archive = root / "cifar-10-python.tar.gz"
+    with tarfile.open(archive, "w:gz") as file:
+        file.add(folder, folder.name)
+
+    def md5(path: Path) -> str:
+        return hashlib.md5(path.read_bytes()).hexdigest()
+
+    listing = [[name, md5(folder / name)] for name in names]
+    there = torchvision.datasets.CIFAR10
+    monkeypatch.setattr(there, "train_list", listing[:5])
+    monkeypatch.setattr(there, "test_list", listing[5:])
+    monkeypatch.setattr(there, "meta", {**there.meta, "md5": md5(folder / "batches.meta")})
+    monkeypatch.setattr(there, "tgz_md5", md5(archive))
+    monkeypatch.setattr(there, "url", "http://localhost:9/cifar-10-python.tar.gz")  # where nobody answers
+    return root, images[:100]
+
+
+@pytest.mark.parametrize("form", ["archive", "unpacked", "both", "archive beside a damaged batch"])
+def test_the_official_files(official: tuple[Path, np.ndarray], form: str) -> None:
+    root, images = official
+    archive, folder = root / "cifar-10-python.tar.gz", root / "cifar-10-batches-py"
+    if form == "archive":
+        shutil.rmtree(folder)
+    elif form == "unpacked":
+        archive.unlink()
+    elif form != "both":
+        os.truncate(folder / "data_batch_3", 100)
+    train, train_labels, test, test_labels = load(root)
+    assert np.array_equal(train, images)
+    assert train_labels.tolist() == [(place // 20 + place % 20) % 10 for place in range(100)]
+    assert len(test) == len(test_labels) == 20 and train_labels.dtype == test_labels.dtype == torch.int64
+    data = CIFAR10(str(root), batch_size=10)
+    data.setup("fit")
+    assert data.title == "CIFAR-10, only 100 + 20 images"
+
+
+# Faults -------------------------------------------------------------------------------------------------------------
+
+Damage = Callable[[Path], object]
+OFFICIAL_FAULTS: dict[str, Damage] = {
+    "official/cifar-10-python.tar.gz": lambda root: os.truncate(root / "cifar-10-python.tar.gz", 1000),
+    "official/cifar-10-batches-py/data_batch_2": lambda root: (
+        (root / "cifar-10-python.tar.gz").unlink(),
+        os.truncate(root / "cifar-10-batches-py" / "data_batch_2", 1000),
+    ),
+    "official/cifar-10-batches-py/test_batch": lambda root: (
+        (root / "cifar-10-python.tar.gz").unlink(),
+        (root / "cifar-10-batches-py" / "test_batch").unlink(),
+    ),
+    "official/cifar-10-batches-py/batches.meta": lambda root: (
+        (root / "cifar-10-python.tar.gz").unlink(),
+        (root / "cifar-10-batches-py" / "batches.meta").unlink(),
+    ),
+    "official holds neither": lambda root: (
+        (root / "cifar-10-python.tar.gz").unlink(),
+        shutil.rmtree(root / "cifar-10-batches-py"),
+    ),
+}
+FOLDER_FAULTS: dict[str, Damage] = {
+    "cifar does not exist": shutil.rmtree,
+    "cifar/test:": lambda root: shutil.rmtree(root / "test"),
+    "cifar/train:": lambda root: shutil.rmtree(root / "train"),
+    "train has 9 class folders": lambda root: shutil.rmtree(root / "train" / "truck"),
+    "test has 11 class folders": lambda root: shutil.copytree(root / "test" / "truck", root / "test" / "tram"),
+    "train/frog/0003.png is damaged": lambda root: os.truncate(root / "train" / "frog" / "0003.png", 300),
+    "test/cat/0001.png is damaged": lambda root: os.truncate(root / "test" / "cat" / "0001.png", 0),
+    "ship/0000.png has 40×30 pixels": lambda root: Image.new("RGB", (40, 30)).save(root / "test/ship/0000.png"),
+    "bird": lambda root: [path.unlink() for path in (root / "train" / "bird").iterdir()],
+}
+
+
+@pytest.mark.parametrize("named", OFFICIAL_FAULTS)
+def test_damaged_official_files_are_named(official: tuple[Path, np.ndarray], named: str) -> None:
+    OFFICIAL_FAULTS[named](official[0])
+    with pytest.raises(BadInput, match=re.escape(named)):
+        load(official[0])
+
+
+@pytest.mark.parametrize("named", FOLDER_FAULTS)
+def test_damaged_class_folders_are_named(png_folders: Path, named: str) -> None:
+    FOLDER_FAULTS[named](png_folders)
+    with pytest.raises(BadInput, match=re.escape(named)):
+        load(png_folders)
+
+
+def test_train_and_test_have_the_same_classes(png_folders: Path) -> None:
+    (png_folders / "test" / "truck").rename(png_folders / "test" / "aardvark")  # every test label would be off by one
+    with pytest.raises(BadInput, match="aardvark"):
+        load(png_folders)
+
+
+def test_a_failed_download_says_where_the_data_goes(tmp_path: Path, official: tuple[Path, np.ndarray]) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadInput, match=f"could not be fetched.*into {tmp_path / 'empty'}"):
+        CIFAR10(str(tmp_path / "empty")).prepare_data()
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"batch_size": 1438}, "batch_size 1438"),
+        ({"batch_size": 1000, "validation_images": 500}, "batch_size 1000"),
+        ({"batch_size": 0}, "batch_size 0"),
+        ({"validation_images": 1437}, "validation_images 1437"),
+        ({"validation_images": -1}, "validation_images -1"),
+        ({"image_size": 0}, "image_size 0"),
+        ({"padding": -1}, "padding -1"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_named(options: dict[str, int], named: str) -> None:
+    with pytest.raises(BadInput, match=named):
+        Digits(**options).setup("fit")
+
+
+def test_a_small_data_set_takes_a_batch_of_its_size(tmp_path: Path) -> None:
+    data = CIFAR10(str(write_class_folders(tmp_path / "tiny", "png", train=2, test=1)), batch_size=20)
+    data.setup("fit")
+    [(images, labels)] = data.train_dataloader()
+    assert images.shape == (20, 3, 32, 32) and sorted(labels.tolist()) == [number // 2 for number in range(20)]
