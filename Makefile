@@ -57,7 +57,7 @@ report: setup ## tables and figures of the runs that there are, for STUDY=table6
 	@$(RUN) report $(or $(STUDY),table6)
 
 fit: setup ## one run: CONFIG=experiments/cifar10/table6/resnet20.yaml ARGS="--trainer.max_steps 1000"
-	@$(RUN) fit --config $(dir $(patsubst %/,%,$(dir $(CONFIG))))base.yaml --config $(CONFIG) \
+	@$(RUN) fit --config $(firstword $(wildcard $(dir $(CONFIG))base.yaml $(dir $(CONFIG))../base.yaml)) --config $(CONFIG) \
 		$(if $(DATA),--data.root "$(DATA)") $(ARGS)
 
 bench: setup ## images per second, beside a plain training loop

@@ -145,9 +145,9 @@ class Classifier(LightningModule):
     def _log_evaluation(self, name: str) -> None:
         values = self._metrics_of(name).compute()
         row = {f"{name}/{key}": value for key, value in values.items()}
-        self.log_dict(row, logger=False, sync_dist=True)  # for callbacks and for the table that `test` prints
-        if self.trainer.state.fn == "fit" or self.trainer.state.fn == "test":
-            self._record({key: value for key, value in row.items() if not key.endswith("/images")})
+        # For callbacks, and for the table that `test` and `validate` print of what would go to loggers.
+        self.log_dict(row, logger=not self.trainer.loggers, sync_dist=True)
+        self._record({key: value for key, value in row.items() if not key.endswith("/images")})
 
     def _record(self, row: dict[str, float]) -> None:
         # Not self.log: its step is the batch's number, one less than the iterations completed.

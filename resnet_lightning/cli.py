@@ -68,6 +68,9 @@ class CommandLine(LightningCLI):
         config = self.config[self.subcommand] if self.subcommand else self.config
         self.seed = int(config.seed_everything)
         self.folder = Path(config.run) if config.run else run_folder(self.experiment, self.changes, self.seed)
+        source = Path(str(config.config[-1])).parent if config.config else Path()
+        if self.subcommand != "fit" and not config.run and (source / "run.json").exists():
+            self.folder = source  # evaluated from its own config.yaml
         if config.trainer.precision is None:
             config.trainer.precision = fastest_safe_precision(str(config.trainer.accelerator))
         if self.subcommand == "fit":
@@ -131,14 +134,12 @@ class CommandLine(LightningCLI):
         if arguments["ckpt_path"]:
             print(f"going on from {arguments['ckpt_path']}", flush=True)
         print(f"{self.folder}: {self.trainer.max_steps:,} iterations in {self.trainer.precision}", flush=True)
-        state = "finished"
         try:
             self.trainer.fit(**arguments)
             self._finish()
         except Diverged as error:
-            state = "diverged"
             if self.trainer.is_global_zero:
-                self.record.finish(self.trainer, self.model, state, error.iteration)
+                self.record.finish(self.trainer, self.model, "diverged", error.iteration)
             raise
         finally:
             wandb.finish()

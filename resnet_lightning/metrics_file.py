@@ -17,8 +17,8 @@ SECONDS_BETWEEN_WRITES = 2.0
 class MetricsFile(Logger):
     """Rows of metrics by completed iterations; an empty cell was not measured there.
 
-    Lightning's CSVLogger deletes the file of an interrupted run when it goes on; this one keeps the rows before the
-    first new one, and drops those that came after the checkpoint, since they will be measured again.
+    Lightning's CSVLogger deletes the file of an interrupted run when it goes on; this one keeps the rows up to the
+    first new one, and drops those that come after it, since they will be measured again.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,7 +46,7 @@ class MetricsFile(Logger):
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         iteration = int(step or 0)
         if self.rows is None:
-            self.rows = {number: row for number, row in read_metrics(self.path).items() if number < iteration}
+            self.rows = {number: row for number, row in read_metrics(self.path).items() if number <= iteration}
         self.rows.setdefault(iteration, {}).update({name: f"{value:.6g}" for name, value in metrics.items()})
         if time.monotonic() - self.written > SECONDS_BETWEEN_WRITES:
             self.save()

@@ -8,6 +8,7 @@ import lightning
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Timer
+from torch import nn
 
 from resnet_lightning import __version__
 from resnet_lightning.devices import device_name
@@ -43,9 +44,9 @@ class RunRecord(Timer):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         return {
             **self.identity,
-            "network": network.name,
-            "depth": network.depth,
-            "shortcut": network.shortcut,
+            "network": getattr(network, "name", type(network).__name__),
+            "depth": getattr(network, "depth", sum(isinstance(m, nn.Conv2d | nn.Linear) for m in network.modules())),
+            "shortcut": getattr(network, "shortcut", "unknown"),
             "parameters": sum(parameter.numel() for parameter in network.parameters()),
             "iterations": trainer.max_steps,
             "batch_size": data.batch_size,
