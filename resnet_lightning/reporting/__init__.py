@@ -1,1 +1,1 @@
-"""Run folders on disk to tables and figures beside the published numbers."""
+"""Run folders in, tables and figures beside the published numbers out; nothing here trains or changes a run."""

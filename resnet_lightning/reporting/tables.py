@@ -1,162 +1,145 @@
-"""The paper's tables with our measured numbers beside the published ones."""
+"""The measured errors beside the paper's: Table 6, the degradation, and the ends of the curves of Figure 6."""
 
-import csv
-import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from statistics import mean
+from typing import Any
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table as RichTable
+from resnet_lightning.reporting.degradation import degradation_sentence
+from resnet_lightning.reporting.groups import (
+    FULL_LENGTH,
+    NOTHING,
+    Setting,
+    by_network,
+    groups,
+    mean_error,
+    measured,
+    seeds,
+)
+from resnet_lightning.reporting.runs import Run, paper
+from resnet_lightning.reporting.table import Table
 
-from resnet_lightning.reporting.runs import Group, Run, finished_errors, mean_and_spread, paper
-
-LAST_ITERATION = "Measured errors are those at the last iteration, never the best ones."
-PLUS_MINUS = "± is the standard deviation over seeds."
-
-
-@dataclass
-class Table:
-    """Cells as text, all columns but the first aligned to the right."""
-
-    title: str
-    columns: list[str]
-    rows: list[list[str]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def markdown(self) -> str:
-        lines = [f"**{self.title}**", "", "| " + " | ".join(self.columns) + " |"]
-        lines.append("|---|" + "---:|" * (len(self.columns) - 1))
-        lines += ["| " + " | ".join(row) + " |" for row in self.rows]
-        return "\n".join([*lines, "", *[f"{note}  " for note in self.notes]]).rstrip() + "\n"
-
-    def csv(self) -> str:
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(
-            [["table", *self.columns]] + [[self.title, *r] for r in self.rows]
-        )
-        return text.getvalue()
-
-    def show(self, console: Console) -> None:
-        table = RichTable(title=self.title, title_style="bold", title_justify="left", box=SIMPLE_HEAD)
-        for number, column in enumerate(self.columns):
-            table.add_column(column, justify="right" if number else "left", overflow="fold")
-        for row in self.rows:
-            table.add_row(*row)
-        console.print(table)
-        for note in self.notes:
-            console.print(note, highlight=False)
-        console.print()
+UNMEASURED = Setting("CIFAR-10", FULL_LENGTH, ())
 
 
-def table6(group: Group | None) -> Table:
-    """Table 6: test error on CIFAR-10.
-
-    A full-length group (or None, when nothing has been run) gets every row of the paper, another one its own networks.
-    """
+def table6(runs: Sequence[Run]) -> list[Table]:
+    """Table 6, test errors in percent: one table per setting; a full-length one has every row of the paper."""
     published = paper()["table6_cifar10"]
-    full = group is None or group.full_length
-    title = f"Table 6: test error (%) on {group.title}" if group else "Table 6: test error (%) on CIFAR-10"
-    columns = ["Network", "Layers", "Parameters", "Published", "Measured", "Seeds", "Difference", "Training error"]
-    table = Table(title, [*columns, "Iterations", "Data"])
-    if full:
-        for row in published["other"]:
-            error = f"{row['mean']:.2f} ± {row['std']:.2f}" if "mean" in row else f"{row['error']:.2f}"
-            cells = [row["method"], str(row.get("layers", "–")), row.get("params", "–"), error]
-            table.rows.append(cells + ["–"] * 6)
-    measured = {runs[0].network: runs for runs in group.networks()} if group else {}
-    for name in [f"ResNet-{depth}" for depth in published["resnet"]] if full else measured:
-        measured.setdefault(name, ())
-    order = sorted(measured, key=lambda name: (name.startswith("ResNet"), int(name.split("-")[1].split()[0]), name))
-    for name in order:
-        table.rows.append(table6_row(name, measured[name], full))
-    table.notes = [
-        "Published: He et al., table 6; ResNet-110 is the mean of five runs (the best is 6.43), Highway-19 of several.",
-        f"{LAST_ITERATION} {PLUS_MINUS}",
-    ]
-    if group and not full:
-        table.notes.append("These runs are not the paper's: the published errors are for orientation only.")
-    images = {run.train_images for run in group.runs} if group else set()
-    if len(images) == 1:
-        table.notes.append(f"Trained on {images.pop():,} images.")
-    return table
+    others = [(entry["method"], entry) for entry in published["other"]]
+    resnets = {f"ResNet-{depth}": {"layers": depth, **entry} for depth, entry in published["resnet"].items()}
+    tables = []
+    for setting, group in groups(runs) or [(UNMEASURED, [])]:
+        networks = by_network(group)
+        plain = [name for name in networks if name.startswith("plain")]
+        # ResNets first, as in the paper; the plain networks are not in its table.
+        residual = [name for name in networks if name not in plain]
+        names = dict.fromkeys([*(resnets if setting.full else ()), *residual, *plain])
+        entries = [(name, resnets.get(name, {}) if setting.cifar10 else {}) for name in names]
+        rows = [_row6(setting, name, entry, networks.get(name, [])) for name, entry in entries]
+        if setting.full:
+            rows = [_row6(setting, name, entry, []) for name, entry in others] + rows
+            entries = others + entries
+        bests = [f"{name} {entry['error']:.2f}" for name, entry in entries if "mean" in entry]
+        notes = ["Published: He et al. (2015), Table 6."]
+        if bests:
+            notes = [f"{notes[0]} Where it gives a mean of several runs, that; its best: {', '.join(bests)}."]
+        tables.append(_table("Table 6", setting, group, rows, notes if setting.cifar10 else []))
+    return tables
 
 
-def table6_row(name: str, runs: Sequence[Run], full: bool) -> list[str]:
-    depth = int(name.split("-")[1].split()[0])
-    row = paper()["table6_cifar10"]["resnet"].get(depth, {}) if name == f"ResNet-{depth}" else {}
-    published = row.get("mean", row.get("error"))
-    said = "–" if published is None else f"{published:.2f}" + (f" ± {row['std']:.2f}" if "std" in row else "")
-    errors = finished_errors(runs, "test/error")
-    difference = f"{mean(errors) - published:+.2f}" if full and errors and published is not None else "–"
-    parameters = f"{runs[0].parameters / 1e6:.2f}M" if runs else row.get("params", "–")
-    iterations, data = (f"{runs[0].iterations:,}", runs[0].data) if runs else ("–", "–")
-    training = mean_and_spread(finished_errors(runs, "train/error"))
-    return [
-        name, str(depth), parameters, said, measured_text(runs, "test/error"), str(len(errors)) if runs else "–",
-        difference, training, iterations, data,
-    ]  # fmt: skip
+def degradation_table(runs: Sequence[Run]) -> list[Table]:
+    """Training and test errors (percent) by depth, without and with shortcuts: one table per setting."""
+    table6, figure6 = paper()["table6_cifar10"]["resnet"], paper()["figures"]["fig6"]["read_off"]["end_test"]
+    published = {name: _about(error) for name, error in figure6.items()}
+    published |= {f"ResNet-{depth}": _published(entry) for depth, entry in table6.items()}
+    tables = []
+    for setting, group in groups(runs):
+        rows = []
+        for name, own in by_network(group).items():
+            row = {"Network": name, "Layers": str(own[0].depth)}
+            if setting.cifar10:
+                row["Published test error %"] = published.get(name, NOTHING)
+            rows.append(row | _errors(own) | _length(setting, own))
+        notes = [degradation_sentence(group), "Published: Table 6; ≈ is read off the printed Figure 6."]
+        tables.append(_table("Degradation", setting, group, rows, notes[: 1 + setting.cifar10]))
+    return tables
 
 
-def measured_text(runs: Sequence[Run], column: str) -> str:
-    """Mean and spread of the finished runs, and what is to be said of the others."""
-    words = [mean_and_spread(finished_errors(runs, column))]
-    for run in runs:
-        if run.state == "diverged":
-            words.append(f"seed {run.seed} diverged")
-        elif run.state == "unfinished":
-            now = run.last(column)
-            error = "" if now is None else f": {now:.2f}"
-            words.append(f"(seed {run.seed} at {run.iteration:,}{error})")
-    return " ".join(words[1:] if words[0] == "–" and len(words) > 1 else words)
+def figure6_table(runs: Sequence[Run]) -> list[Table]:
+    """The errors (percent) at which the curves of Figure 6 end, in the paper and here: one table per setting."""
+    read_off = paper()["figures"]["fig6"]["read_off"]
+    tolerance = read_off["tol"]
+    tables = []
+    for setting, group in groups(runs) or [(UNMEASURED, [])]:
+        networks = by_network(group)
+        names = dict.fromkeys([*(read_off["end_test"] if setting.full else ()), *networks])
+        rows = []
+        for name in sorted(names, key=lambda name: not name.startswith("plain")):
+            own = networks.get(name, [])
+            row = {"Network": name, "Layers": str(own[0].depth) if own else name.partition("-")[2]}
+            if setting.cifar10:
+                row["Published training error %"] = _about(read_off["end_train"].get(name))
+                row["Published test error %"] = _about(read_off["end_test"].get(name))
+            rows.append(row | _errors(own) | _length(setting, own))
+        notes = [
+            f"Published: read off the printed Figure 6, to ±{tolerance['train']} (training) and ±{tolerance['test']} "
+            f"(test). plain-110 there: {paper()['table6_cifar10']['plain_110']}."
+        ]
+        tables.append(_table("Figure 6", setting, group, rows, notes if setting.cifar10 else []))
+    return tables
 
 
-def figure_table(group: Group, name: str) -> Table:
-    """The errors at the end of figure 1's and figure 6's curves, and what they say of degradation."""
-    figures = paper()["figures"]["fig6"]["read_off"]
-    compare = group.data.startswith("CIFAR-10")
-    published = ["Published training error", "Published test error"] if compare else []
-    columns = ["Network", "Layers", *published, "Training error", "Test error", "Seeds", "Iterations"]
-    table = Table(f"{name}: errors (%) on {group.title}", columns)
-    for runs in group.networks():
-        first = runs[0]
-        cells = [first.network, str(first.depth)]
-        if compare:
-            cells += [approximate(figures["end_train"].get(first.network))]
-            cells += [approximate(figures["end_test"].get(first.network))]
-        cells += [measured_text(runs, "train/error"), measured_text(runs, "test/error")]
-        table.rows.append([*cells, str(len(finished_errors(runs, "test/error"))), f"{group.iterations:,}"])
-    if compare:
-        table.notes.append("Published: read off figure 6 (training ± 0.5, test ± 0.2).")
-    table.notes.append(f"{LAST_ITERATION} {PLUS_MINUS}")
-    if sentence := degradation_sentence(group):
-        table.notes.append(sentence)
-    return table
+def _row6(setting: Setting, name: str, entry: dict[str, Any], own: list[Run]) -> dict[str, str]:
+    ours = mean_error(own, "test")
+    published = entry.get("mean", entry.get("error"))  # means beside means
+    difference = NOTHING
+    if setting.full and ours is not None and published is not None:
+        difference = f"{round(round(ours, 2) - published, 2) + 0.0:+.2f}"  # never -0.00
+    return {
+        "Network": name,
+        "Layers": str(own[0].depth if own else entry.get("layers", NOTHING)),
+        "Parameters": f"{own[0].parameters / 1e6:.2f}M" if own else entry.get("params", NOTHING),
+        "Published error %": _published(entry),
+        "Measured error %": measured(own, "test"),
+        "Seeds": seeds(own),
+        "Difference": difference,
+        "Training error %": measured(own, "train"),
+        **_length(setting, own),
+        "Data": setting.data if own else NOTHING,
+    }
 
 
-def approximate(value: float | str | None) -> str:
-    return "–" if value is None else f"≈ {value}" if isinstance(value, float) else str(value)
+def _errors(own: list[Run]) -> dict[str, str]:
+    return {"Training error %": measured(own, "train"), "Test error %": measured(own, "test"), "Seeds": seeds(own)}
 
 
-def degradation_sentence(group: Group) -> str | None:
-    """What depth costs plain and residual networks in training error, if both were trained at two depths."""
-    errors: dict[bool, dict[int, float]] = {False: {}, True: {}}
-    for runs in group.networks():
-        values = finished_errors(runs, "train/error")
-        if values and runs[0].shortcut in ("none", "A"):
-            errors[runs[0].residual][runs[0].depth] = mean(values)
-    depths = sorted(errors[False].keys() & errors[True].keys())
-    if len(depths) < 2:
-        return None
-    shallow, deep = depths[0], depths[-1]
-    plain, residual = (errors[kind][deep] - errors[kind][shallow] for kind in (False, True))
-    if plain <= 0:
-        return f"No degradation here: plain-{deep} has {plain:+.2f} points of training error on plain-{shallow}."
-    rest = (
-        f"they remove {100 * (plain - residual) / plain:.0f} % of it" if residual < plain else "they do not help here"
-    )
-    return (
-        f"Degradation: going from {shallow} to {deep} layers costs the plain network {plain:.2f} points of training "
-        f"error and the residual network {residual:+.2f}: with shortcuts, {rest}."
+def _length(setting: Setting, own: list[Run]) -> dict[str, str]:
+    return {"Iterations": f"{setting.iterations:,}" if own else NOTHING}
+
+
+def _published(entry: dict[str, Any]) -> str:
+    if "mean" in entry:
+        return f"{entry['mean']:.2f} ± {entry['std']:.2f}"
+    return f"{entry['error']:.2f}" if entry else NOTHING
+
+
+def _about(error: float | str | None) -> str:
+    return NOTHING if error is None else f"≈ {error}" if isinstance(error, float) else str(error)
+
+
+def _table(
+    label: str, setting: Setting, group: Sequence[Run], rows: list[dict[str, str]], notes: Sequence[str]
+) -> Table:
+    title = f"{label}. {setting.title}" if setting.full else setting.title
+    said = ["Errors at the last iteration, never the best; ± is the sample standard deviation over the seeds."]
+    if group:
+        images = " or ".join(f"{number:,}" for number in sorted({run.train_images for run in group}))
+        said.append(f"Trained on {images} images.")
+    if any(run.state == "unfinished" for run in group):
+        said.append("“at …” is a run that is not finished; no mean counts it.")
+    if setting.cifar10 and not setting.full:
+        said.append("These runs are not the paper's, whose errors are shown for orientation only.")
+    return Table(
+        title,
+        tuple(rows[0]),
+        tuple(tuple(row.values()) for row in rows),
+        tuple(note for note in [*notes, " ".join(said)] if note),
     )

@@ -1,0 +1,136 @@
+"""Error curves in the paper's manner: training thin and dashed, test bold, one colour per depth, names at the ends."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
+from numpy.typing import NDArray
+
+from resnet_lightning.reporting.groups import Kind, Setting, by_network
+from resnet_lightning.reporting.runs import Run
+
+# The palette of Okabe and Ito, told apart by colour-blind readers; 110 is black as in the paper.
+COLOURS = {20: "#E69F00", 32: "#56B4E9", 44: "#009E73", 56: "#D55E00", 110: "#000000", 1202: "#CC79A7"}
+OTHER_COLOURS = ("#0072B2", "#7F7F7F", "#8C564B")
+LABEL_SIZE, TEXT_SIZE = 7.5, 8.0  # points
+TOP = 20  # percent, of the full-length figures
+LATE = 35_000  # iterations, where the panel of the deepest ResNets begins
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The mean over seeds (percent) and its band, by iteration."""
+
+    name: str
+    depth: int
+    iterations: NDArray[np.int64]
+    mean: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+    @property
+    def end(self) -> float:
+        """The last error, percent."""
+        return float(self.mean[-1])
+
+
+def error_curves(runs: Sequence[Run], kind: Kind) -> list[Curve]:
+    """One curve per network over its finished runs; without any, one per run as far as it goes.
+
+    Iterations that not all finished runs have measured are left out: a mean over changing runs would jump.
+    """
+    found = []
+    for name, own in by_network(runs).items():
+        finished = [run for run in own if run.state == "finished"]
+        for members in [finished] if finished else [[run] for run in own]:
+            curves = [dict(zip(*run.curve(f"{kind}/error"), strict=True)) for run in members]
+            common = sorted(set.intersection(*map(set, curves)))
+            if common:
+                values = np.array([[curve[iteration] for iteration in common] for curve in curves])
+                label = name if finished else f"{name}, {members[0].state}"
+                bounds = values.mean(0), values.min(0), values.max(0)
+                found.append(Curve(label, own[0].depth, np.array(common), *bounds))
+    return found
+
+
+def draw(axes: Axes, curves: Sequence[Curve], kind: Kind) -> None:
+    """Draws the curves, without names."""
+    style, width = ("--", 0.7) if kind == "train" else ("-", 1.6)
+    for curve in curves:
+        axes.plot(curve.iterations, curve.mean, style, color=colour(curve.depth), linewidth=width)
+        if (curve.high > curve.low).any():
+            axes.fill_between(curve.iterations, curve.low, curve.high, color=colour(curve.depth), alpha=0.2, lw=0)
+
+
+def name_ends(axes: Axes, curves: Sequence[Curve]) -> list[str]:
+    """Writes each curve's name to the right of its end, none over another; returns the names of ends out of sight."""
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    furthest = {curve.name: curve for curve in sorted(curves, key=lambda curve: int(curve.iterations[-1]))}
+    shown = sorted((curve for curve in furthest.values() if curve.end <= top), key=lambda curve: curve.end)
+    height = axes.get_window_extent().height * 72 / axes.figure.dpi  # points
+    gap = 1.15 * LABEL_SIZE / height * (top - bottom)
+    for curve, place in zip(shown, spread([curve.end for curve in shown], gap, bottom, top), strict=True):
+        last = float(curve.iterations[-1])
+        axes.annotate(
+            curve.name,
+            (last, curve.end),
+            (last + 0.06 * (right - left), place),
+            color=colour(curve.depth),
+            fontsize=LABEL_SIZE,
+            verticalalignment="center",
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": colour(curve.depth), "linewidth": 0.5, "shrinkA": 3, "shrinkB": 1},
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5},
+        )
+    return [name for name, curve in furthest.items() if curve.end > top]
+
+
+def spread(places: Sequence[float], gap: float, bottom: float, top: float) -> list[float]:
+    """Rising places, moved as little as needed to lie a gap apart and between bottom and top.
+
+    >>> spread([1.0, 1.5, 5.0], 1.0, 0.0, 10.0)
+    [0.75, 1.75, 5.0]
+    """
+    # Blocks of places that touch: their count and the mean of where each would have the block start.
+    blocks: list[tuple[int, float]] = []
+    for place in places:
+        count, start = 1, min(max(place, bottom), top)
+        while blocks and blocks[-1][1] + blocks[-1][0] * gap > start:
+            before, its_start = blocks.pop()
+            start = (before * its_start + count * (start - before * gap)) / (before + count)
+            count += before
+            start = max(min(start, top - (count - 1) * gap), bottom)
+        blocks.append((count, start))
+    return [start + number * gap for count, start in blocks for number in range(count)]
+
+
+def scale(axes: Axes, setting: Setting, highest: float, late: bool) -> None:
+    """The paper's axes for its full length of training; otherwise from 0 to what there is."""
+    if setting.full:
+        axes.set_ylim(0, TOP)
+        axes.set_yticks([0, 1, 5, 10, TOP] if late else [0, 5, 10, TOP])
+        axes.xaxis.set_major_locator(MultipleLocator(1e4))
+        axes.set_xlim(LATE if late else 0, setting.iterations)
+    else:
+        axes.set_ylim(0, min(100.0, 1.05 * max(highest, 1.0)))
+        axes.set_xlim(0, setting.iterations)
+        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    if setting.iterations >= 10_000:
+        axes.xaxis.set_major_formatter(FuncFormatter(_ten_thousands))
+        axes.set_xlabel("iter. (1e4)", fontsize=TEXT_SIZE, labelpad=1)
+    else:
+        axes.set_xlabel("iterations", fontsize=TEXT_SIZE, labelpad=1)
+    axes.grid(axis="y", color="#BBBBBB", linewidth=0.5, linestyle=":")
+    axes.tick_params(labelsize=TEXT_SIZE - 0.5, length=2.5, width=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _ten_thousands(iteration: float, _: int | None) -> str:
+    return f"{iteration / 1e4:g}"
+
+
+def colour(depth: int) -> str:
+    """The colour of a depth, the same in every figure."""
+    return COLOURS.get(depth) or OTHER_COLOURS[depth // 6 % len(OTHER_COLOURS)]

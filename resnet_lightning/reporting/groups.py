@@ -1,0 +1,100 @@
+"""Which runs may stand side by side, and what several seeds of one network say together."""
+
+from collections import Counter
+from collections.abc import Sequence
+from statistics import mean, stdev
+from typing import Literal, NamedTuple
+
+from resnet_lightning.reporting.runs import Run
+
+FULL_LENGTH = 64_000  # iterations, section 4.2
+WHOLE_CIFAR10 = ("CIFAR-10", "CIFAR-10 (JPEG)")
+NOTHING = "–"
+Kind = Literal["train", "test"]
+
+
+class Setting(NamedTuple):
+    """What runs must share before their errors are compared: data, planned iterations, and other changes."""
+
+    data: str
+    iterations: int
+    changes: tuple[str, ...]
+
+    @property
+    def full(self) -> bool:
+        """Whether this is the paper's training on the whole of CIFAR-10."""
+        return self.data in WHOLE_CIFAR10 and self.iterations == FULL_LENGTH and not self.changes
+
+    @property
+    def cifar10(self) -> bool:
+        return self.data.startswith("CIFAR-10")
+
+    @property
+    def title(self) -> str:
+        """What was trained, in words, as a table's title says it."""
+        if self.full:
+            return f"{self.data}, full length: {self.iterations:,} iterations of 128"
+        words = f"{self.data}: {self.iterations:,} iterations"
+        if self.cifar10 and self.iterations == FULL_LENGTH:
+            words = f"Changed runs on {words}"
+        elif self.cifar10:
+            kind = "Shortened" if self.iterations < FULL_LENGTH else "Longer"
+            words = f"{kind} runs on {words} instead of {FULL_LENGTH:,}"
+        return words + (f"; changed: {', '.join(self.changes)}" if self.changes else "")
+
+
+def groups(runs: Sequence[Run]) -> list[tuple[Setting, list[Run]]]:
+    """The runs by setting: full-length ones first, then by data, the longest first."""
+    found: dict[Setting, list[Run]] = {}
+    for run in runs:
+        # A changed length is in the iterations already.
+        changes = tuple(change for change in run.changes if not change.startswith("max_steps="))
+        found.setdefault(Setting(run.data, run.iterations, changes), []).append(run)
+    order = sorted(found, key=lambda setting: (not setting.full, setting.data, -setting.iterations, setting.changes))
+    return [(setting, found[setting]) for setting in order]
+
+
+def by_network(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """The runs of each network: plain ones first, then by shortcut and depth."""
+    found: dict[str, list[Run]] = {}
+    for run in sorted(runs, key=lambda run: (run.shortcut != "none", run.shortcut, run.depth, run.seed)):
+        found.setdefault(run.network, []).append(run)
+    return found
+
+
+def errors(runs: Sequence[Run], kind: Kind) -> list[float]:
+    """The errors (percent) of the finished runs at their last iteration."""
+    found = [run.test_error if kind == "test" else run.train_error for run in runs if run.state == "finished"]
+    return [error for error in found if error is not None]
+
+
+def mean_error(runs: Sequence[Run], kind: Kind) -> float | None:
+    """The mean error (percent) of the finished runs; None if there are none."""
+    values = errors(runs, kind)
+    return mean(values) if values else None
+
+
+def measured(runs: Sequence[Run], kind: Kind) -> str:
+    """The error (percent) of a network in words: 8.75, 8.75 ± 0.21, at 12,000: 45.31, diverged, or – without runs.
+
+    The mean and the sample standard deviation are over the finished runs only.
+    """
+    values = errors(runs, kind)
+    others = [run for run in runs if run.state != "finished"]
+    if values:
+        words = f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
+    elif others:
+        run = max(others, key=lambda run: (run.state == "unfinished", run.iteration))
+        others.remove(run)
+        iterations, curve = run.curve(f"{kind}/error")
+        here = f"at {iterations[-1]:,}: {curve[-1]:.2f}" if curve else f"at {run.iteration:,}: {NOTHING}"
+        words = here if run.state == "unfinished" else run.state
+    else:
+        words = NOTHING
+    counts = Counter(run.state for run in others)
+    return words + (f" ({', '.join(f'+{counts[state]} {state}' for state in sorted(counts))})" if counts else "")
+
+
+def seeds(runs: Sequence[Run]) -> str:
+    """The number of finished seeds of a network, or – if it has no runs."""
+    return str(len(errors(runs, "test"))) if runs else NOTHING
