@@ -173,7 +173,7 @@ def first_difference(before: dict[str, Any], now: dict[str, Any], prefix: str = 
     """The first setting, in words, in which two configurations differ, but for where and how a run is carried out."""
     for name in sorted(before.keys() | now.keys()):
         key = f"{prefix}{name}"
-        if NOT_A_CHANGE.fullmatch(key.replace("init_args.", "")) or key in ("trainer.precision", "checkpoint_every"):
+        if NOT_A_CHANGE.fullmatch(key.replace("init_args.", "")) or key == "trainer.precision":
             continue
         old, new = before.get(name), now.get(name)
         if isinstance(old, dict) and isinstance(new, dict):

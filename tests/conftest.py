@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,12 @@ QUICK = (
     "--data.image_size=8",
     "--data.padding=1",
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Networks this small gain nothing from threads, and lose much where other tests run beside them."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
@@ -82,16 +88,17 @@ def fit(*options: str) -> None:
     main(["fit", *QUICK, *options])
 
 
-def start(*arguments: str, **environment: str) -> "subprocess.Popen[str]":
+def start(*arguments: str) -> "subprocess.Popen[str]":
     """The command line as a process of its own; what it prints goes to output.txt."""
     command = [sys.executable, "-m", "resnet_lightning", *arguments]
+    surroundings = os.environ | {"OMP_NUM_THREADS": "1"}
     with open("output.txt", "a") as output:
-        return subprocess.Popen(command, env=os.environ | environment, stdout=output, stderr=output, text=True)
+        return subprocess.Popen(command, env=surroundings, stdout=output, stderr=output, text=True)
 
 
-def run(*arguments: str, **environment: str) -> str:
+def run(*arguments: str) -> str:
     """Runs the command line as a process of its own to its end; what it printed."""
-    process = start(*arguments, **environment)
+    process = start(*arguments)
     status, output = process.wait(timeout=120), Path("output.txt").read_text()
     assert status == 0, output
     return output
@@ -111,6 +118,3 @@ def weights(folder: str | Path, iteration: int) -> dict[str, torch.Tensor]:
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     """Bit for bit."""
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
-
-
-Arrange = Callable[[Path], None]

@@ -230,9 +230,7 @@ def test_a_damaged_cache_is_made_again(png_folders: Path, damage: str) -> None:
     assert cache.stat().st_size == len(whole)
 
 
-def test_a_cache_that_cannot_be_written_is_done_without(
-    png_folders: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_cache_that_cannot_be_written_is_done_without(png_folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (png_folders / CACHE).mkdir()
     (png_folders / CACHE / "in the way").touch()
     assert np.array_equal(load(png_folders)[0], decoded(png_folders, "train"))
@@ -253,24 +251,6 @@ def test_half_the_size_averages_two_by_two_pixels(png_folders: Path) -> None:
 # The official archive -----------------------------------------------------------------------------------------------
 
 
-class OldType:
-    """Pickles like uint8 did in the NumPy that wrote the official files."""
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return np.dtype, ("u1", 0, 1), (3, "|", None, None, None, -1, -1, 0)
-
-
-class OldArray:
-    """Pickles like an array did in that NumPy."""
-
-    def __init__(self, array: np.ndarray) -> None:
-        self.array = array
-
-    def __reduce__(self) -> tuple[object, ...]:
-        start, *_ = self.array.__reduce__()
-        return start, (np.ndarray, (0,), b"b"), (1, self.array.shape, OldType(), False, self.array.tobytes())
-
-
 @pytest.fixture
 def official(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, np.ndarray]:
     """A small official archive, unpacked and packed, and its 100 training images."""
@@ -282,7 +262,7 @@ def official(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, np.
     names = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
     for number, name in enumerate(names):
         rows = images[20 * number : 20 * number + 20].transpose(0, 3, 1, 2).reshape(20, 3072)
-        content = {"data": OldArray(rows), "labels": [(number + place) % 10 for place in range(20)]}
+        content = {"data": rows, "labels": [(number + place) % 10 for place in range(20)]}
         (folder / name).write_bytes(pickle.dumps(content, protocol=2))
     (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": list(CLASSES)}, protocol=2))
     archive = root / "cifar-10-python.tar.gz"

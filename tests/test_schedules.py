@@ -1,0 +1,99 @@
+"""The learning rate at the iterations where the paper changes it (section 4.2), and as an optimizer applies it."""
+
+import io
+from typing import Any
+
+import pytest
+import torch
+from torch.optim.lr_scheduler import LambdaLR
+
+from resnet_lightning.errors import BadInput
+from resnet_lightning.schedules import Schedule, Steps, Triangle
+
+AT = (0, 399, 400, 31_999, 32_000, 47_999, 48_000, 63_999)
+
+
+def rates(schedule: Schedule, iterations: tuple[int, ...]) -> list[float]:
+    return [pytest.approx(0.1 * schedule(iteration)) for iteration in iterations]
+
+
+def applied(schedule: Schedule, count: int, state: dict[str, Any] | None = None) -> tuple[list[float], dict[str, Any]]:
+    """How far each of so many iterations of SGD moves a weight whose gradient is 1, and the scheduler's state."""
+    weight = torch.nn.Parameter(torch.zeros((), dtype=torch.float64))
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    scheduler = LambdaLR(optimizer, schedule)
+    if state:
+        scheduler.load_state_dict(state)
+        optimizer.param_groups[0]["lr"] = state["_last_lr"][0]
+    moved = []
+    for _ in range(count):
+        before = float(weight.detach())
+        weight.grad = torch.ones_like(weight)
+        optimizer.step()
+        scheduler.step()
+        moved.append(before - float(weight.detach()))
+    file = io.BytesIO()
+    torch.save(scheduler.state_dict(), file)
+    file.seek(0)
+    return moved, torch.load(file, weights_only=True)
+
+
+def test_the_papers_steps() -> None:
+    assert rates(Steps(64_000), AT) == [0.1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.001, 0.001]
+    assert rates(Steps(64_000, warmup_iterations=400), AT) == [0.01, 0.01, 0.1, 0.1, 0.01, 0.01, 0.001, 0.001]
+    assert rates(Steps(64_000, warmup_factor=0.5, warmup_iterations=400), AT)[:3] == [0.05, 0.05, 0.1]
+
+
+@pytest.mark.parametrize("length", [4, 640, 6_000, 128_000])
+def test_the_steps_scale_with_the_run(length: int) -> None:
+    half, three_quarters = length // 2, length * 3 // 4
+    at = (0, half - 1, half, three_quarters - 1, three_quarters, length - 1)
+    assert rates(Steps(length), at) == [0.1, 0.1, 0.01, 0.01, 0.001, 0.001]
+
+
+def test_the_warm_up_ends_for_good_when_the_error_has_fallen() -> None:
+    schedule = Steps(64_000, warmup_until_error=80)
+    schedule.observe(100, 90.0)
+    schedule.observe(200, 80.0)
+    assert rates(schedule, AT) == [0.01] * 4 + [0.001] * 2 + [0.0001] * 2
+    schedule.observe(400, 79.9)
+    schedule.observe(500, 95.0)
+    schedule.observe(600, 10.0)
+    assert rates(schedule, AT) == [0.01, 0.01, 0.1, 0.1, 0.01, 0.01, 0.001, 0.001]
+
+
+def test_an_optimizer_follows_and_a_saved_state_goes_on() -> None:
+    whole, _ = applied(Steps(40, warmup_iterations=4), 40)
+    assert whole == pytest.approx([0.01] * 4 + [0.1] * 16 + [0.01] * 10 + [0.001] * 10)
+    schedule = Steps(40, warmup_until_error=80)
+    first, _ = applied(schedule, 4)
+    assert first == pytest.approx(whole[:4])
+    schedule = Steps(40, warmup_until_error=80)
+    schedule.observe(4, 50.0)
+    begun, state = applied(schedule, 10)
+    rest, _ = applied(Steps(40, warmup_until_error=80), 30, state)
+    assert begun + rest == pytest.approx(whole)
+
+
+def test_a_triangle() -> None:
+    schedule = Triangle(100, warmup=0.2)
+    values = [schedule(iteration) for iteration in range(100)]
+    assert values.index(max(values)) == 19 and max(values) == 1
+    rising = [(number + 1) / 20 for number in range(20)]
+    falling = [number / 81 for number in range(80, 0, -1)]  # zero would be reached just after the last iteration
+    assert values == pytest.approx(rising + falling)
+    assert 0 < Triangle(1)(0) <= 1
+
+
+@pytest.mark.parametrize(
+    ("build", "named"),
+    [
+        (lambda: Steps(0), "max_steps 0"),
+        (lambda: Steps(-1), "max_steps -1"),
+        (lambda: Steps(100, drops=[32_000]), "drops"),
+        (lambda: Triangle(100, warmup=1.0), "warmup 1.0"),
+    ],
+)
+def test_bad_settings(build: Any, named: str) -> None:
+    with pytest.raises(BadInput, match=named):
+        build()
