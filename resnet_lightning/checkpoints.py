@@ -36,7 +36,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
             checkpoint["state_dict"]
         except Exception as error:
-            raise BadInput(f"{path} is not a whole checkpoint of this program: {str(error).splitlines()[0]}") from error
+            reason = str(error) or type(error).__name__
+            raise BadInput(f"{path} is not a whole checkpoint of this program: {reason}") from error
         return checkpoint
 
 

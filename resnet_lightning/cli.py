@@ -18,6 +18,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+from resnet_lightning.benchmark import bench
 from resnet_lightning.callbacks import Progress
 from resnet_lightning.callbacks.record import RunRecord
 from resnet_lightning.checkpoints import AtomicCheckpointIO, is_disk_full, newest_checkpoint
@@ -25,7 +26,7 @@ from resnet_lightning.classifier import Classifier
 from resnet_lightning.devices import fastest_safe_precision
 from resnet_lightning.errors import BadInput, Diverged
 from resnet_lightning.metrics_file import MetricsFile
-from resnet_lightning.run_folder import NOT_A_CHANGE, describe, make_folder, read_json, run_folder
+from resnet_lightning.run_folder import NOT_A_CHANGE, config_files, describe, make_folder, read_json, run_folder
 from resnet_lightning.studies import STUDIES, choose, find_study
 from resnet_lightning.studies.report import report
 from resnet_lightning.studies.runner import list_jobs, run_jobs
@@ -55,7 +56,12 @@ class CommandLine(LightningCLI):
         )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        for path in config_files(args):
+            check_yaml(path)
         self.config = parser.parse_args(args)
+
+    def _parse_ckpt_path(self) -> None:
+        """Lightning would take settings from a checkpoint here; ours hold none, and a damaged one is refused later."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument(
@@ -71,6 +77,14 @@ class CommandLine(LightningCLI):
         source = Path(str(config.config[-1])).parent if config.config else Path()
         if self.subcommand != "fit" and not config.run and (source / "run.json").exists():
             self.folder = source  # evaluated from its own config.yaml
+        for name, value in (
+            ("trainer.log_every_n_steps", config.trainer.log_every_n_steps),
+            ("checkpoint_every", config.checkpoint_every),
+        ):
+            if value is not None and value < 1:
+                raise BadInput(f"{name} {value}: expected a number of iterations, at least 1")
+        if self.subcommand in ("validate", "test", "predict") and not config.ckpt_path:
+            raise BadInput(f"{self.subcommand} needs --ckpt_path: the checkpoint whose network is to be evaluated")
         if config.trainer.precision is None:
             config.trainer.precision = fastest_safe_precision(str(config.trainer.accelerator))
         if self.subcommand == "fit":
@@ -79,7 +93,7 @@ class CommandLine(LightningCLI):
     def _look_into_folder(self, config: Any) -> None:
         self.result = read_json(self.folder / "result.json")
         newest = newest_checkpoint(self.folder / "checkpoints")
-        self.config_text = self._parser("fit").dump(config, skip_none=False)
+        self.config_text = self._parser("fit").dump(config, skip_unset=False)
         before, now = self.folder / "config.yaml", yaml.safe_load(self.config_text)
         if before.exists() and (newest or self.result):
             difference = first_difference(yaml.safe_load(before.read_text()), now)
@@ -130,7 +144,7 @@ class CommandLine(LightningCLI):
         if self.result is not None:
             print(f"{self.folder} is {self.result['state']} already: delete it to run it again")
             return
-        make_folder(self.folder)
+        make_folder(self.folder / "checkpoints")
         if arguments["ckpt_path"]:
             print(f"going on from {arguments['ckpt_path']}", flush=True)
         print(f"{self.folder}: {self.trainer.max_steps:,} iterations in {self.trainer.precision}", flush=True)
@@ -173,7 +187,8 @@ def first_difference(before: dict[str, Any], now: dict[str, Any], prefix: str = 
     """The first setting, in words, in which two configurations differ, but for where and how a run is carried out."""
     for name in sorted(before.keys() | now.keys()):
         key = f"{prefix}{name}"
-        if NOT_A_CHANGE.fullmatch(key.replace("init_args.", "")) or key == "trainer.precision":
+        where = NOT_A_CHANGE.fullmatch(key.replace("init_args.", "")) or key == "trainer.precision"
+        if where and key != "seed_everything":
             continue
         old, new = before.get(name), now.get(name)
         if isinstance(old, dict) and isinstance(new, dict):
@@ -240,22 +255,38 @@ def main(args: Sequence[str] | None = None) -> None:
                 report(name)
             case ["report", *_]:
                 raise BadInput(f"usage: resnet-lightning report NAME, with one of {', '.join(STUDIES)}")
+            case ["bench", *rest]:
+                jsonargparse.auto_cli(bench, args=rest, exit_on_error=False, allow_abbrev=False)
             case [("fit" | "validate" | "test" | "predict"), *_]:
                 CommandLine(arguments)
             case [command, *_]:
                 raise BadInput(f"no command is named {command!r}: resnet-lightning --help lists them")
-    except (BadInput, ArgumentError, MisconfigurationException) as error:
-        sys.exit(refuse(error))
     except Diverged as error:
         print(f"resnet-lightning: {error}", file=sys.stderr)
         sys.exit(1)
-    except OSError as error:
-        if not is_disk_full(error):
+    except Exception as error:
+        if not (reason := user_reason(error)):
             raise
-        sys.exit(refuse(BadInput(f"no space left on the device: {error.filename or ''}")))
+        print("resnet-lightning: " + " ".join(reason.split()), file=sys.stderr)
+        sys.exit(2)
 
 
-def refuse(error: Exception) -> int:
-    """Says on one line what was wrong; the exit status."""
-    print("resnet-lightning: " + " ".join(str(error).split()), file=sys.stderr)
-    return 2
+def user_reason(error: BaseException | None) -> str | None:
+    """What the user gave wrong, if this error, or one that led to it, is about that; None for a fault of ours."""
+    if is_disk_full(error) and isinstance(error, OSError):
+        return f"no space left on the device to write {error.filename or 'a file'}"
+    while error is not None:  # jsonargparse wraps what a constructor raises
+        if isinstance(error, BadInput | ArgumentError | MisconfigurationException):
+            return str(error)
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def check_yaml(path: Path) -> None:
+    """Names the file and the place of a mistake in YAML, which jsonargparse does not."""
+    try:
+        yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise BadInput(f"{path} is not valid YAML: {error}") from error
+    except OSError:
+        pass  # that is said well when it is parsed

@@ -6,7 +6,7 @@ finished, whatever happened.
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,19 @@ def describe(arguments: Sequence[str]) -> tuple[str, list[str]]:
     ...           "--trainer.max_steps=6000", "--seed_everything=1"])
     ('cifar10/table6/resnet20', ['max_steps=6000'])
     """
-    configs: list[Path] = []
-    options: list[str] = []
+    given = [(name.replace("init_args.", ""), value) for name, value in split_options(arguments) if name != "config"]
+    changed = [(name, value) for name, value in given if not NOT_A_CHANGE.fullmatch(name)]
+    options = [f"{name.rpartition('.')[2]}={value}".replace("/", "_") for name, value in changed]
+    leaves = [path for path in config_files(arguments) if path.stem != "base"]
+    if not leaves:
+        return "unnamed", sorted(options)
+    parts = leaves[0].with_suffix("").parts
+    below = len(parts) - parts[::-1].index(EXPERIMENTS) if EXPERIMENTS in parts else -1
+    return "/".join(parts[below:]), sorted(options) + [path.stem for path in leaves[1:]]
+
+
+def split_options(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Name and value of each option of a command line, whether written --name=value or --name value."""
     rest = list(arguments)
     while rest:
         name, equals, value = rest.pop(0).partition("=")
@@ -41,17 +52,12 @@ def describe(arguments: Sequence[str]) -> tuple[str, list[str]]:
             continue
         if not equals and rest and not rest[0].startswith("--"):
             value = rest.pop(0)
-        name = name.lstrip("-").replace("init_args.", "")
-        if name in ("config", "c"):
-            configs.append(Path(value))
-        elif not NOT_A_CHANGE.fullmatch(name):
-            options.append(f"{name.rpartition('.')[2]}={value}".replace("/", "_"))
-    leaves = [path for path in configs if path.stem != "base"]
-    if not leaves:
-        return "unnamed", sorted(options)
-    parts = leaves[0].with_suffix("").parts
-    below = len(parts) - parts[::-1].index(EXPERIMENTS) if EXPERIMENTS in parts else -1
-    return "/".join(parts[below:]), sorted(options) + [path.stem for path in leaves[1:]]
+        yield ("config" if name == "-c" else name.lstrip("-")), value
+
+
+def config_files(arguments: Sequence[str]) -> list[Path]:
+    """The configuration files of a command line, in order."""
+    return [Path(value) for name, value in split_options(arguments) if name == "config"]
 
 
 def run_folder(experiment: str, changes: Sequence[str], seed: int) -> Path:

@@ -204,15 +204,21 @@ def test_class_folders_are_read_as_they_are(class_folders: Path) -> None:
 
 
 def test_the_decoded_images_are_kept_until_a_file_changes(png_folders: Path) -> None:
-    before = load(png_folders)[0]
     path = png_folders / "train" / "airplane" / "0000.png"
-    status, content = path.stat(), path.read_bytes()
-    path.write_bytes(bytes(len(content)))  # nothing tells this file from the one that was decoded
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    def grey(level: int) -> None:
+        Image.fromarray(np.full((32, 32, 3), level, np.uint8)).save(path, compress_level=0)  # always as large
+
+    grey(1)
+    before = load(png_folders)[0]
+    status = path.stat()
+    grey(2)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # now nothing tells it from the file that was decoded
     assert torch.equal(load(png_folders)[0], before)
-    Image.fromarray(np.full((32, 32, 3), 7, np.uint8)).save(path)
+    grey(3)
+    assert path.stat().st_size == status.st_size
     after = load(png_folders)[0]
-    assert (after[0] == 7).all() and torch.equal(after[1:], before[1:])
+    assert (after[0] == 3).all() and torch.equal(after[1:], before[1:])
     path.unlink()
     assert len(load(png_folders)[0]) == 259
 

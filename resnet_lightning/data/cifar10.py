@@ -100,9 +100,9 @@ class CIFAR10(InMemoryDataModule):
     def _unpack_archive(self) -> None:
         archive = self.root / Official.filename
         unpacked = self.root / Official.base_folder
-        batches = Official.train_list + Official.test_list
+        parts = [*Official.train_list, *Official.test_list, [Official.meta["filename"], Official.meta["md5"]]]
         if unpacked.is_dir() and not archive.exists():
-            for name, md5 in batches:
+            for name, md5 in parts:
                 if not check_integrity(str(unpacked / name), md5):
                     raise BadInput(f"{unpacked / name} is missing or damaged: unpack {Official.filename} again")
         elif archive.exists() and not check_integrity(str(archive), Official.tgz_md5):
@@ -127,7 +127,10 @@ class CIFAR10(InMemoryDataModule):
         return (self.root / "train").is_dir() or (self.root / "test").is_dir()
 
     def _decode_folders(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        train, test = (self._list(part) for part in ("train", "test"))
+        (train, classes), (test, test_classes) = (self._list(part) for part in ("train", "test"))
+        if classes != test_classes:
+            different = ", ".join(sorted(set(classes) ^ set(test_classes)))
+            raise BadInput(f"{self.root}: train and test have different class folders ({different})")
         if any(Path(path).suffix.lower() in (".jpg", ".jpeg") for path, _ in train):
             self.source = "CIFAR-10 (JPEG)"
         cache = self.root / CACHE
@@ -137,8 +140,8 @@ class CIFAR10(InMemoryDataModule):
                 saved = torch.load(cache, weights_only=True)
                 if saved["fingerprint"] == fingerprint:
                     return saved["train"], saved["train_labels"], saved["test"], saved["test_labels"]
-            except (OSError, RuntimeError, KeyError, ValueError, EOFError):
-                pass  # not a cache of ours, or cut short: made again below
+            except Exception:  # torch.load has many ways to fail
+                print(f"{cache} is not a whole cache: the images are decoded again", file=sys.stderr)
         parts = {"train": decode(train), "test": decode(test)}
         parts |= {f"{name}_labels": torch.tensor([c for _, c in s]) for name, s in (("train", train), ("test", test))}
         try:
@@ -147,7 +150,8 @@ class CIFAR10(InMemoryDataModule):
             print(f"{cache} could not be written ({error}): the images are decoded again next time", file=sys.stderr)
         return parts["train"], parts["train_labels"], parts["test"], parts["test_labels"]
 
-    def _list(self, part: str) -> list[tuple[str, int]]:
+    def _list(self, part: str) -> tuple[list[tuple[str, int]], list[str]]:
+        """Path and class number of every image of train or test, and the names of the classes."""
         folder = self.root / part
         try:
             listing = torchvision.datasets.ImageFolder(str(folder))
@@ -158,8 +162,7 @@ class CIFAR10(InMemoryDataModule):
                 f"{folder} has {len(listing.classes)} class folders ({', '.join(listing.classes[:12])}), expected the "
                 "10 of CIFAR-10"
             )
-        samples: list[tuple[str, int]] = listing.samples
-        return samples
+        return listing.samples, listing.classes
 
 
 def listing_fingerprint(root: Path, paths: Iterable[str]) -> str:

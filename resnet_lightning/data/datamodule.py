@@ -43,6 +43,10 @@ class InMemoryDataModule(LightningDataModule):
         seed: int,
     ) -> None:
         super().__init__()
+        if image_size < 1:
+            raise BadInput(f"image_size {image_size}: expected a number of pixels")
+        if not 0 <= padding <= image_size:
+            raise BadInput(f"padding {padding}: expected 0 to {image_size} pixels")
         self.batch_size = batch_size
         self.validation_images = validation_images
         self.normalization = normalization
