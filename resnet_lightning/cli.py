@@ -261,6 +261,8 @@ def main(args: Sequence[str] | None = None) -> None:
                 CommandLine(arguments)
             case [command, *_]:
                 raise BadInput(f"no command is named {command!r}: resnet-lightning --help lists them")
+    except KeyboardInterrupt:
+        sys.exit(130)
     except Diverged as error:
         print(f"resnet-lightning: {error}", file=sys.stderr)
         sys.exit(1)
