@@ -7,10 +7,11 @@
 #   ONLY="resnet20"    some of the networks
 #   JOBS=2             runs at the same time
 #   WITH=file.yaml     settings laid over every experiment
+# Other variables: STUDY of report, CONFIG and ARGS of fit, PYTHON that makes .venv
 
 VENV := .venv
 BIN := $(VENV)/bin
-RUN := $(BIN)/resnet-lightning
+RUN := $(BIN)/python -m resnet_lightning
 PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null)
 STUDIES := demo degradation figure1 figure6 table6
@@ -18,11 +19,13 @@ STUDIES := demo degradation figure1 figure6 table6
 options = $(if $(DATA),--data "$(DATA)") $(if $(SEEDS),--seeds $(SEEDS)) $(if $(STEPS),--steps $(STEPS)) \
 	$(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY)) $(if $(WITH),--with $(WITH))
 
+BASE = $(firstword $(wildcard $(dir $(CONFIG))base.yaml $(dir $(CONFIG))../base.yaml))
+
 .PHONY: help setup $(STUDIES) report fit bench test lint types check
 
 help: ## what every target does
 	@grep -hE '^[a-z0-9 ]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/' | expand -t 20
-	@sed -n 's/^#   /  /p' Makefile
+	@sed -n 's/^# Var/\nVar/p; s/^#   /  /p; s/^# Other/Other/p' Makefile
 
 setup: $(VENV)/.ready ## make .venv with everything in it
 
@@ -57,8 +60,8 @@ report: setup ## tables and figures of the runs that there are, for STUDY=table6
 	@$(RUN) report $(or $(STUDY),table6)
 
 fit: setup ## one run: CONFIG=experiments/cifar10/table6/resnet20.yaml ARGS="--trainer.max_steps 1000"
-	@$(RUN) fit --config $(firstword $(wildcard $(dir $(CONFIG))base.yaml $(dir $(CONFIG))../base.yaml)) --config $(CONFIG) \
-		$(if $(DATA),--data.root "$(DATA)") $(ARGS)
+	@test -f "$(CONFIG)" || { echo "make fit needs CONFIG=file, such as experiments/cifar10/table6/resnet20.yaml"; exit 2; }
+	@$(RUN) fit $(BASE:%=--config %) --config "$(CONFIG)" $(if $(DATA),--data.root "$(DATA)") $(ARGS)
 
 bench: setup ## images per second, beside a plain training loop
 	@$(RUN) bench $(if $(DATA),--data "$(DATA)")

@@ -105,12 +105,17 @@ def bare_loop(settings: list[str], precision: str, watch: Stopwatch) -> None:
     run = CommandLine(settings, run=False)
     network = run.model.network.to(watch.device).train()
     optimizer = run.model.optimizer(network.parameters())
-    for images, labels in training_batches(run, watch.device):
+
+    def step(images: Tensor, labels: Tensor) -> None:
+        # A function, so that nothing keeps the activations: the next iteration finds their memory free and warm.
         with torch.autocast(watch.device.type, torch.bfloat16, enabled=precision == "bf16-mixed"):
             loss = F.cross_entropy(network(images), labels)
+        optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        optimizer.zero_grad()
+
+    for images, labels in training_batches(run, watch.device):
+        step(images, labels)
         if watch.tick(len(labels)):
             return
 

@@ -37,7 +37,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             checkpoint["state_dict"]
         except Exception as error:
             reason = str(error) or type(error).__name__
-            raise BadInput(f"{path} is not a whole checkpoint of this program: {reason}") from error
+            raise BadInput(
+                f"{path} is damaged, or no checkpoint of this program ({reason}): if it is a run's own, delete it to "
+                "go on from the one before"
+            ) from error
         return checkpoint
 
 
@@ -52,5 +55,5 @@ def is_disk_full(error: BaseException | None) -> bool:
 
 def newest_checkpoint(folder: Path) -> Path | None:
     """The checkpoint of the latest iteration in a run's checkpoints folder, or None."""
-    found = sorted(folder.glob("iteration=*.ckpt"), key=lambda path: int(path.stem.partition("=")[2]))
-    return found[-1] if found else None
+    numbers = {path: path.stem.partition("=")[2] for path in folder.glob("iteration=*.ckpt")}
+    return max((path for path in numbers if numbers[path].isdigit()), key=lambda p: int(numbers[p]), default=None)

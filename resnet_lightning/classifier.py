@@ -81,6 +81,7 @@ class Classifier(LightningModule):
         return loss
 
     def on_train_start(self) -> None:
+        self.window = [(loss.to(self.device), mistakes.to(self.device)) for loss, mistakes in self.window]
         self.window_start = (self.trainer.global_step, time.perf_counter())
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
@@ -156,7 +157,11 @@ class Classifier(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["network"] = str(getattr(self.network, "name", type(self.network).__name__))
-        checkpoint["window"] = self.window
+        if self.window:
+            # Of every process, since only the first one writes: [processes, iterations] and [processes, iterations, B].
+            losses, mistakes = (torch.stack(values) for values in zip(*self.window, strict=True))
+            everywhere: list[Any] = [self.all_gather(losses), self.all_gather(mistakes.byte())]
+            checkpoint["window"] = [everywhere[0].view(-1, *losses.shape), everywhere[1].view(-1, *mistakes.shape)]
         for logger in self.trainer.loggers:
             logger.save()  # rows up to a checkpoint must not be lost with the process
 
@@ -174,7 +179,9 @@ class Classifier(LightningModule):
                 f"the checkpoint holds {checkpoint.get('network', 'another network')}, not the configured "
                 f"{getattr(self.network, 'name', type(self.network).__name__)} (they differ in {key})"
             )
-        self.window = [tuple(pair) for pair in checkpoint.get("window", [])]
+        if window := checkpoint.get("window"):
+            rank = self.trainer.global_rank if len(window[0]) == self.trainer.world_size else 0
+            self.window = list(zip(window[0][rank], window[1][rank].bool(), strict=True))
 
 
 class SetMetrics(nn.Module):

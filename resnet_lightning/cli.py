@@ -1,6 +1,7 @@
 """The command line: LightningCLI for one run (fit, validate, test, predict), and the studies made of many runs."""
 
 import logging
+import os
 import sys
 import warnings
 from argparse import ArgumentError
@@ -17,6 +18,7 @@ from lightning import LightningDataModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from resnet_lightning.benchmark import bench
 from resnet_lightning.callbacks import Progress
@@ -26,7 +28,15 @@ from resnet_lightning.classifier import Classifier
 from resnet_lightning.devices import fastest_safe_precision
 from resnet_lightning.errors import BadInput, Diverged
 from resnet_lightning.metrics_file import MetricsFile
-from resnet_lightning.run_folder import NOT_A_CHANGE, config_files, describe, make_folder, read_json, run_folder
+from resnet_lightning.run_folder import (
+    NOT_A_CHANGE,
+    config_files,
+    describe,
+    make_folder,
+    read_json,
+    refuse_other_data,
+    run_folder,
+)
 from resnet_lightning.studies import STUDIES, choose, find_study
 from resnet_lightning.studies.report import report
 from resnet_lightning.studies.runner import list_jobs, run_jobs
@@ -70,6 +80,12 @@ class CommandLine(LightningCLI):
         parser.add_argument("--checkpoint_every", type=int, default=500, help="Iterations between two checkpoints.")
         parser.link_arguments("seed_everything", "data.init_args.seed")
 
+    def _set_seed(self) -> None:
+        seed = self._get(self.config, "seed_everything")
+        if not 0 <= int(seed) < 2**32:
+            raise BadInput(f"seed_everything {seed}: expected 0 to {2**32 - 1}")
+        super()._set_seed()
+
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand] if self.subcommand else self.config
         self.seed = int(config.seed_everything)
@@ -77,13 +93,11 @@ class CommandLine(LightningCLI):
         source = Path(str(config.config[-1])).parent if config.config else Path()
         if self.subcommand != "fit" and not config.run and (source / "run.json").exists():
             self.folder = source  # evaluated from its own config.yaml
-        for name, value in (
-            ("trainer.log_every_n_steps", config.trainer.log_every_n_steps),
-            ("checkpoint_every", config.checkpoint_every),
-        ):
-            if value is not None and value < 1:
-                raise BadInput(f"{name} {value}: expected a number of iterations, at least 1")
-        if self.subcommand in ("validate", "test", "predict") and not config.ckpt_path:
+        check_numbers(config)
+        checkpoint = config.get("ckpt_path")
+        if checkpoint and not Path(checkpoint).is_file():
+            raise BadInput(f"ckpt_path {checkpoint}: there is no such file (a run goes on from its own by itself)")
+        if self.subcommand in ("validate", "test", "predict") and not checkpoint:
             raise BadInput(f"{self.subcommand} needs --ckpt_path: the checkpoint whose network is to be evaluated")
         if config.trainer.precision is None:
             config.trainer.precision = fastest_safe_precision(str(config.trainer.accelerator))
@@ -94,14 +108,8 @@ class CommandLine(LightningCLI):
         self.result = read_json(self.folder / "result.json")
         newest = newest_checkpoint(self.folder / "checkpoints")
         self.config_text = self._parser("fit").dump(config, skip_unset=False)
-        before, now = self.folder / "config.yaml", yaml.safe_load(self.config_text)
-        if before.exists() and (newest or self.result):
-            difference = first_difference(yaml.safe_load(before.read_text()), now)
-            if difference:
-                raise BadInput(
-                    f"{self.folder} holds a run of another configuration ({difference}): give --run another folder, "
-                    "or delete this one"
-                )
+        if newest or self.result:
+            refuse_other_configuration(self.folder, yaml.safe_load(self.config_text))
         if newest and config.ckpt_path is None:
             config.ckpt_path = str(newest)
 
@@ -144,13 +152,21 @@ class CommandLine(LightningCLI):
         if self.result is not None:
             print(f"{self.folder} is {self.result['state']} already: delete it to run it again")
             return
+        try:
+            self.model.optimizer(self.model.network.parameters())
+        except ValueError as error:
+            raise BadInput(f"model.optimizer: {error}") from error
         make_folder(self.folder / "checkpoints")
-        if arguments["ckpt_path"]:
-            print(f"going on from {arguments['ckpt_path']}", flush=True)
-        print(f"{self.folder}: {self.trainer.max_steps:,} iterations in {self.trainer.precision}", flush=True)
+        if self.trainer.is_global_zero:
+            if arguments["ckpt_path"]:
+                print(f"going on from {arguments['ckpt_path']}", flush=True)
+            print(f"{self.folder}: {self.trainer.max_steps:,} iterations in {self.trainer.precision}", flush=True)
         try:
             self.trainer.fit(**arguments)
             self._finish()
+        except SystemExit as error:  # how Lightning ends after Ctrl-C, and, with status 0, after SIGTERM
+            print("interrupted: the same command goes on from the last checkpoint", file=sys.stderr)
+            sys.exit(143 if isinstance(error, SIGTERMException) else 130)
         except Diverged as error:
             if self.trainer.is_global_zero:
                 self.record.finish(self.trainer, self.model, "diverged", error.iteration)
@@ -181,6 +197,31 @@ class CommandLine(LightningCLI):
         path = self.folder / "predictions.csv"
         np.savetxt(path, probabilities, fmt="%.6f", delimiter=",")
         print(f"class probabilities of {len(probabilities):,} images are in {path}")
+
+
+def check_numbers(config: Any) -> None:
+    """Refuses numbers that make no sense before anything is written."""
+    for name, value in (
+        ("trainer.max_steps", config.trainer.max_steps),
+        ("trainer.log_every_n_steps", config.trainer.log_every_n_steps),
+        ("trainer.val_check_interval", config.trainer.val_check_interval),
+        ("checkpoint_every", config.checkpoint_every),
+    ):
+        if isinstance(value, int | float) and value <= 0:
+            raise BadInput(f"{name} {value}: expected a number of iterations, at least 1")
+
+
+def refuse_other_configuration(folder: Path, now: dict[str, Any]) -> None:
+    """Raises BadInput if the run in a folder was begun with other settings than those of a configuration."""
+    path = folder / "config.yaml"
+    if not path.exists():
+        return
+    check_yaml(path)
+    if difference := first_difference(yaml.safe_load(path.read_text()) or {}, now):
+        raise BadInput(
+            f"{folder} holds a run of another configuration ({difference}): give --run another folder, or move or "
+            "delete this one"
+        )
 
 
 def first_difference(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> str | None:
@@ -225,9 +266,18 @@ def study(arguments: Sequence[str]) -> int:
     if options.jobs is not None and options.jobs < 1:
         raise BadInput(f"JOBS={options.jobs}: expected a number of runs, at least 1")
     experiments = choose(find_study(options.name), options.only)
-    jobs = list_jobs(experiments, options.seeds, options.data, options.steps, options["with"])
+    seeds = list(dict.fromkeys(options.seeds))
+    jobs = list_jobs(experiments, seeds, options.data, options.steps, options["with"])
     # Wrong settings and missing data are said once, before anything starts; the data is made ready for all runs.
-    CommandLine(jobs[0].arguments, run=False).datamodule.prepare_data()
+    first = CommandLine(jobs[0].arguments, run=False)
+    first.datamodule.prepare_data()
+    begun = [job for job in jobs if (job.folder / "config.yaml").exists()]
+    if begun:
+        first.datamodule.setup("fit")
+    for job in begun:
+        refuse_other_data(job.folder, first.datamodule.title)
+        command = CommandLine(job.arguments, run=False)
+        refuse_other_configuration(job.folder, yaml.safe_load(command.parser.dump(command.config, skip_unset=False)))
     try:
         complete = run_jobs(jobs, options.jobs)
     except KeyboardInterrupt:
@@ -244,6 +294,8 @@ def main(args: Sequence[str] | None = None) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
     torch.set_float32_matmul_precision("high")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # for networks of the user's own, beside the experiments
     try:
         match arguments:
             case [] | ["-h" | "--help", *_]:
@@ -269,7 +321,8 @@ def main(args: Sequence[str] | None = None) -> None:
     except Exception as error:
         if not (reason := user_reason(error)):
             raise
-        print("resnet-lightning: " + " ".join(reason.split()), file=sys.stderr)
+        if os.environ.get("LOCAL_RANK", "0") == "0":  # of several processes, one says it
+            print("resnet-lightning: " + " ".join(reason.split()), file=sys.stderr)
         sys.exit(2)
 
 
@@ -288,7 +341,7 @@ def check_yaml(path: Path) -> None:
     """Names the file and the place of a mistake in YAML, which jsonargparse does not."""
     try:
         yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} is not valid YAML: {error}") from error
     except OSError:
         pass  # that is said well when it is parsed

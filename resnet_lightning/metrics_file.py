@@ -9,6 +9,7 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from resnet_lightning.errors import BadInput
 from resnet_lightning.files import write_text
 
 SECONDS_BETWEEN_WRITES = 2.0
@@ -68,9 +69,16 @@ class MetricsFile(Logger):
 
 
 def read_metrics(path: Path) -> dict[int, dict[str, str]]:
-    """The rows of a metrics.csv by iteration; nothing if there is no such file yet."""
+    """The rows of a metrics.csv by iteration; nothing if there is no such file yet.
+
+    Raises:
+        BadInput: if the file is damaged.
+    """
     if not path.exists():
         return {}
-    with path.open(newline="") as file:
-        rows = [{name: cell for name, cell in row.items() if cell} for row in csv.DictReader(file)]
-    return {int(row.pop("iteration")): row for row in rows}
+    try:
+        with path.open(newline="") as file:
+            rows = [{name: cell for name, cell in row.items() if cell} for row in csv.DictReader(file)]
+        return {int(row.pop("iteration")): row for row in rows}
+    except (ValueError, KeyError, AttributeError, csv.Error) as error:
+        raise BadInput(f"{path} is damaged ({error!r}): put a whole one in its place, or delete the run") from error

@@ -34,7 +34,7 @@ def describe(arguments: Sequence[str]) -> tuple[str, list[str]]:
     """
     given = [(name.replace("init_args.", ""), value) for name, value in split_options(arguments) if name != "config"]
     changed = [(name, value) for name, value in given if not NOT_A_CHANGE.fullmatch(name)]
-    options = [f"{name.rpartition('.')[2]}={value}".replace("/", "_") for name, value in changed]
+    options = [f"{name.rpartition('.')[2]}={value}".replace("/", "_") for name, value in dict(changed).items()]
     leaves = [path for path in config_files(arguments) if path.stem != "base"]
     if not leaves:
         return "unnamed", sorted(options)
@@ -57,17 +57,17 @@ def split_options(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 def config_files(arguments: Sequence[str]) -> list[Path]:
     """The configuration files of a command line, in order."""
-    return [Path(value) for name, value in split_options(arguments) if name == "config"]
+    return [Path(value) for name, value in split_options(arguments) if name == "config" and value]
 
 
 def run_folder(experiment: str, changes: Sequence[str], seed: int) -> Path:
-    """Where a run lives; runs that differ in anything but the seed live in different folders."""
+    """Where a run lives: what the command line changes, and the seed, are in the name."""
     name = experiment + ("@" + ",".join(changes) if changes else "")
     return RUNS / name / f"seed{seed}"
 
 
 def make_folder(folder: Path) -> None:
-    """Makes the folder of a run.
+    """Makes a folder of a run or a report.
 
     Raises:
         BadInput: if it cannot be made or written to.
@@ -78,7 +78,7 @@ def make_folder(folder: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise BadInput(f"cannot write to the run's folder {folder}: {error.strerror or error}") from error
+        raise BadInput(f"cannot write to the folder {folder}: {error.strerror or error}") from error
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -86,10 +86,19 @@ def read_json(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        contents: dict[str, Any] = json.loads(path.read_text())
+        contents = json.loads(path.read_text())
     except ValueError as error:
         raise BadInput(f"{path} is damaged ({error}): delete it") from error
+    if not isinstance(contents, dict):
+        raise BadInput(f"{path} is damaged (no names and values): delete it")
     return contents
+
+
+def refuse_other_data(folder: Path, data: str) -> None:
+    """Raises BadInput if the run in a folder was begun on other data than this."""
+    info = read_json(folder / "run.json")
+    if info and info.get("data") != data:
+        raise BadInput(f"{folder} holds a run on {info.get('data')}, not on {data}: move it or delete it")
 
 
 def write_json(path: Path, contents: dict[str, Any]) -> None:

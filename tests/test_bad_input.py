@@ -42,7 +42,13 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
         (["fit", *QUICK, "--trainer.max_steps=many"], "max_steps"),
         (["fit", *QUICK, "--trainer.max_steps=2", "--trainer.log_every_n_steps=0"], "log_every_n_steps"),
         (["fit", *QUICK, SHORT, "--checkpoint_every=0"], "checkpoint_every"),
+        (["fit", *QUICK, SHORT, "--trainer.val_check_interval=0"], "val_check_interval 0"),
         (["fit", *QUICK, SHORT, "--data.batch_size=2000"], "batch_size 2000"),
+        (["fit", *QUICK, SHORT, "--data.batch_size=0"], "batch_size 0"),
+        (["fit", *QUICK, SHORT, "--model.optimizer.init_args.lr=-0.1"], "model.optimizer"),
+        (["fit", *QUICK, SHORT, "--seed_everything=-1"], "seed_everything -1"),
+        (["fit", *QUICK, SHORT, "--ckpt_path=last"], "ckpt_path last"),
+        (["test", *QUICK, "--ckpt_path=last"], "ckpt_path last"),
         (["fit", *QUICK, "--trainer.max_step=2"], "trainer.max_step"),
         (["fit", *QUICK, "--model.network.depht=20"], "depht"),
         (["fit", *QUICK, "--seed=1"], "seed"),
@@ -97,6 +103,30 @@ def test_a_checkpoint_of_another_network(workplace: Path, finished: Path, refuse
     path = f"--ckpt_path={finished / 'checkpoints' / 'iteration=22.ckpt'}"
     line = refused(command, *QUICK, "--model.network.depth=14", path, "--run=r")
     assert "ResNet-8" in line and "ResNet-14" in line
+
+
+@pytest.mark.parametrize("name", ["result.json", "config.yaml", "metrics.csv", "checkpoints/iteration=11.ckpt"])
+def test_a_damaged_file_of_a_run(workplace: Path, finished: Path, refused: Refused, name: str) -> None:
+    shutil.copytree(finished, "r")
+    Path("r", "result.json").unlink()
+    Path("r", "checkpoints", "iteration=22.ckpt").rename("r/checkpoints/iteration=11.ckpt")
+    Path("r", "checkpoints", "iteration=abc.ckpt").touch()  # not a name of ours: none of our business
+    Path("r", name).write_bytes(b"{\xff[")
+    assert f"r/{name}" in refused("fit", *QUICK, "--trainer.max_steps=22", "--run=r")
+
+
+def test_a_study_does_not_take_another_run_for_its_own(workplace: Path, refused: Refused) -> None:
+    settings = "data: {{init_args: {{image_size: 8, padding: 1}}}}\nmodel: {{network: {{init_args: {{depth: {}}}}}}}\n"
+    arguments = ["study", "demo", "--steps=2", "--only", "resnet20", "--seeds", "0", "0", "--with", "mine.yaml"]
+    Path("mine.yaml").write_text(settings.format(8))
+    main(arguments)
+    Path("mine.yaml").write_text(settings.format(14))
+    line = refused(*arguments)
+    assert "resnet20@max_steps=2,mine/seed0" in line and "depth was 8, is 14" in line
+    Path("mine.yaml").write_text(settings.format(8))
+    info = Path("runs/digits/resnet20@max_steps=2,mine/seed0/run.json")
+    info.write_text(info.read_text().replace("digits at 8×8", "other digits"))
+    assert "other digits" in refused(*arguments)
 
 
 @pytest.mark.parametrize("command", ["fit", "test"])

@@ -14,7 +14,7 @@ from resnet_lightning import __version__
 from resnet_lightning.devices import device_name
 from resnet_lightning.files import write_text
 from resnet_lightning.metrics_file import read_metrics
-from resnet_lightning.run_folder import write_json
+from resnet_lightning.run_folder import refuse_other_data, write_json
 
 
 class RunRecord(Timer):
@@ -34,9 +34,11 @@ class RunRecord(Timer):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
+        info = self.describe(trainer, pl_module)
+        refuse_other_data(self.folder, info["data"])
         if trainer.is_global_zero:
             write_text(self.folder / "config.yaml", self.config)
-            write_json(self.folder / "run.json", self.describe(trainer, pl_module))
+            write_json(self.folder / "run.json", info)
 
     def describe(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         """Everything that is known before the first iteration."""

@@ -32,13 +32,14 @@ def gather_views(padded: Tensor, places: Tensor, images: Tensor, views: Tensor) 
 
     Args:
         padded: all padded images, uint8 [N, H + 2p, W + 2p, C], contiguous.
-        places: all_views of the numbers 0, 1, 2, … laid out as one padded image.
+        places: all_views of the numbers 0, 1, 2, … laid out as one padded image, in integers that can count all bytes.
         images: which images, int64 [B].
         views: which view of each, int64 [B].
 
     Returns:
         uint8 [B, H · W · C].
     """
-    index = places[views] + images[:, None] * padded[0].numel()
-    # Measured on a CPU: index_select on the flat bytes is 2 to 5 times faster than take or advanced indexing.
+    # Measured on a CPU: index_select is 2 to 5 times faster than take or advanced indexing, and indices of 32 bits make
+    # batches 1.3 times faster than indices of 64.
+    index = places.index_select(0, views).add_((images[:, None] * padded[0].numel()).to(places.dtype))
     return padded.view(-1).index_select(0, index.view(-1)).view(index.shape)

@@ -42,7 +42,8 @@ class Images:
         self.labels = labels.to(device)
         height, width, channels = self.shape
         one = self.padded.shape[1:]
-        self.places = all_views(torch.arange(one.numel()).view(one), padding).to(device)
+        integers = torch.int32 if self.padded.numel() < 2**31 else torch.int64
+        self.places = all_views(torch.arange(one.numel(), dtype=integers).view(one), padding).to(device)
         mean = (mean / std).expand(height, width, channels)
         if order == "after_normalization":
             # The border is zero before and after the mean is taken away, so that it stays zero.
@@ -57,7 +58,7 @@ class Images:
     def batch(self, images: Tensor, views: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised float32 [B, C, H, W] (channels last in memory) and labels int64 [B] of the given views."""
         pixels = gather_views(self.padded, self.places, images, views)
-        values = pixels.float().mul_(self.scale).sub_(self.means[views])
+        values = pixels.float().mul_(self.scale).sub_(self.means.index_select(0, views))
         return values.view(len(images), *self.shape).permute(0, 3, 1, 2), self.labels[images]
 
 

@@ -72,9 +72,10 @@ class CIFAR10(InMemoryDataModule):
         if str(self.root) == DEFAULT_ROOT:
             self.root.mkdir(parents=True, exist_ok=True)
         if not self.root.is_dir():
+            wrong = "is not a folder" if self.root.exists() else "does not exist"
             raise BadInput(
-                f"data folder {self.root} does not exist: name the folder that holds cifar-10-python.tar.gz or "
-                "train/<class>/ and test/<class>/, or create it to have CIFAR-10 downloaded into it"
+                f"data folder {self.root} {wrong}: name the folder that holds cifar-10-python.tar.gz or train/<class>/ "
+                "and test/<class>/, or create it to have CIFAR-10 downloaded into it"
             )
         if self._has_class_folders():
             self._decode_folders()
@@ -153,6 +154,8 @@ class CIFAR10(InMemoryDataModule):
     def _list(self, part: str) -> tuple[list[tuple[str, int]], list[str]]:
         """Path and class number of every image of train or test, and the names of the classes."""
         folder = self.root / part
+        if not folder.is_dir():
+            raise BadInput(f"{folder} does not exist: expected a folder with a folder of images for each class")
         try:
             listing = torchvision.datasets.ImageFolder(str(folder))
         except FileNotFoundError as error:

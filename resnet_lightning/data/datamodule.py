@@ -43,6 +43,8 @@ class InMemoryDataModule(LightningDataModule):
         seed: int,
     ) -> None:
         super().__init__()
+        if batch_size < 1:
+            raise BadInput(f"batch_size {batch_size}: expected a number of images, at least 1")
         if image_size < 1:
             raise BadInput(f"image_size {image_size}: expected a number of pixels")
         if not 0 <= padding <= image_size:

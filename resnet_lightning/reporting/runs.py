@@ -86,10 +86,10 @@ def paper() -> dict[str, Any]:
 
 
 def _load(folder: Path) -> Run | None:
-    info = _json(folder / "run.json")
+    result = _json(folder / "result.json")
+    info = _json(folder / "run.json") if (folder / "run.json").exists() else result
     if not info:
         return None
-    result = _json(folder / "result.json")
     rows = _rows(folder / "metrics.csv")
     try:
         run = Run(

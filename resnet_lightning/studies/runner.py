@@ -37,8 +37,10 @@ class Job:
 
     def progress(self) -> dict[str, str]:
         """Iteration, errors, speed and time left, in words, from the run's folder."""
-        info = read_json(self.folder / "run.json")
-        rows = read_metrics(self.folder / "metrics.csv")
+        try:
+            info, rows = read_json(self.folder / "run.json"), read_metrics(self.folder / "metrics.csv")
+        except BadInput:
+            return {}  # one damaged run must not stop the others; its own process says what is wrong
         if info is None or not rows:
             return {}
         latest: dict[str, str] = {}
