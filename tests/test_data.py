@@ -331,8 +331,8 @@ OFFICIAL_FAULTS: dict[str, Damage] = {
 }
 FOLDER_FAULTS: dict[str, Damage] = {
     "cifar does not exist": shutil.rmtree,
-    "cifar/test:": lambda root: shutil.rmtree(root / "test"),
-    "cifar/train:": lambda root: shutil.rmtree(root / "train"),
+    "cifar/test does not exist": lambda root: shutil.rmtree(root / "test"),
+    "cifar/train does not exist": lambda root: shutil.rmtree(root / "train"),
     "train has 9 class folders": lambda root: shutil.rmtree(root / "train" / "truck"),
     "test has 11 class folders": lambda root: shutil.copytree(root / "test" / "truck", root / "test" / "tram"),
     "train/frog/0003.png is damaged": lambda root: os.truncate(root / "train" / "frog" / "0003.png", 300),
