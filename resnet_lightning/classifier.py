@@ -107,8 +107,7 @@ class Classifier(LightningModule):
         self.window_start = (iteration, now)
         row = {f"train/{name}": values[name] for name in ("loss", "error")}
         row["lr"] = self.trainer.optimizers[0].param_groups[0]["lr"]
-        if images:
-            row["images_per_second"] = images / (now - started)
+        row["images_per_second"] = images / (now - started)
         self._record(row)
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:

@@ -24,7 +24,7 @@ class ResNet(nn.Module):
         shortcut: "A", "B" or "C" (section 4.1), or "none" for the plain network.
         num_classes: number of classes.
         checkpoint_segments: keep only the activations at the borders of so many groups of blocks and compute the
-            others again in the backward pass: less memory, about a third more time, the same result. 0 keeps all.
+            others again in the backward pass: less memory, one more forward pass, the same result. 0 keeps all.
     """
 
     def __init__(
