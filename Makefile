@@ -1,12 +1,14 @@
 # Every target sets up .venv by itself. `make help` explains them.
 #
 # Variables of the tables and figures:
-#   DATA=folder        where CIFAR-10 is (default data/cifar10, downloaded into it if missing)
+#   DATA=folder        where CIFAR-10 is (default data/cifar10, downloaded into it if missing), or ImageNet, or a
+#                      subset of it (default data/imagenet)
 #   SEEDS="0 1 2"      one run of each network per seed (default 0)
 #   STEPS=6000         a shortened schedule, in runs of their own
 #   ONLY="resnet20"    some of the networks
 #   JOBS=2             runs at the same time
 #   WITH=file.yaml     settings laid over every experiment
+#   WEIGHTS=folder     of tables 3 to 5: evaluate torchvision's weight files instead of training
 # Other variables: STUDY of report, CONFIG and ARGS of fit, PYTHON that makes .venv
 
 VENV := .venv
@@ -14,14 +16,15 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python -m resnet_lightning
 PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null)
-STUDIES := demo degradation figure1 figure6 table6
+STUDIES := demo degradation figure1 figure4 figure6 table1 table2 table3 table4 table5 table6
 
 options = $(if $(DATA),--data "$(DATA)") $(if $(SEEDS),--seeds $(SEEDS)) $(if $(STEPS),--steps $(STEPS)) \
-	$(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY)) $(if $(WITH),--with $(WITH))
+	$(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY)) $(if $(WITH),--with $(WITH)) \
+	$(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
 BASE = $(firstword $(wildcard $(dir $(CONFIG))base.yaml $(dir $(CONFIG))../base.yaml))
 
-.PHONY: help setup $(STUDIES) report fit bench test lint types check
+.PHONY: help setup $(STUDIES) report fit bench benchinput test lint types check
 
 help: ## what every target does
 	@grep -hE '^[a-z0-9 ]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -56,6 +59,24 @@ figure6: setup ## figure 6: training of plain and residual networks on CIFAR-10
 table6: setup ## table 6: test errors of ResNet-20 to ResNet-1202 on CIFAR-10
 	@$(RUN) study table6 $(options)
 
+table1: setup ## table 1: layers, sizes, parameters and multiply-adds of the ImageNet networks; trains nothing
+	@$(RUN) study table1
+
+table2: setup ## table 2: plain and residual networks of 18 and 34 layers on ImageNet
+	@$(RUN) study table2 $(options)
+
+table3: setup ## table 3: shortcuts A, B and C, and 50, 101 and 152 layers, tested with ten crops
+	@$(RUN) study table3 $(options)
+
+table4: setup ## table 4: the networks of table 3, tested at all positions of five scales
+	@$(RUN) study table4 $(options)
+
+table5: setup ## table 5: the ensemble of the networks of table 4
+	@$(RUN) study table5 $(options)
+
+figure4: setup ## figure 4: training of the networks of table 2
+	@$(RUN) study figure4 $(options)
+
 report: setup ## tables and figures of the runs that there are, for STUDY=table6
 	@$(RUN) report $(or $(STUDY),table6)
 
@@ -65,6 +86,9 @@ fit: setup ## one run: CONFIG=experiments/cifar10/table6/resnet20.yaml ARGS="--t
 
 bench: setup ## images per second, beside a plain training loop
 	@$(RUN) bench $(if $(DATA),--data "$(DATA)")
+
+benchinput: setup ## images per second that are read from DATA=folder of image files, beside the usual ways
+	@$(RUN) bench-input $(if $(DATA),--data "$(DATA)")
 
 test: setup ## the tests
 	@$(BIN)/python -m pytest -q

@@ -4,6 +4,7 @@ import errno
 from pathlib import Path
 from typing import Any
 
+import lightning
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
@@ -34,6 +35,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             raise BadInput(f"checkpoint {path} does not exist")
         try:
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+            if checkpoint and all(isinstance(value, torch.Tensor) for value in checkpoint.values()):
+                checkpoint = bare_weights(checkpoint, Path(path).name)
             checkpoint["state_dict"]
         except Exception as error:
             reason = str(error) or type(error).__name__
@@ -42,6 +45,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 "go on from the one before"
             ) from error
         return checkpoint
+
+
+def bare_weights(weights: dict[str, torch.Tensor], name: str) -> dict[str, Any]:
+    """A checkpoint of a file that holds a network's weights alone, such as torchvision's."""
+    state = {f"network.{key}": value for key, value in weights.items()}
+    for key in [key for key in state if key.endswith("running_mean")]:  # older files lack the counters
+        state.setdefault(key.replace("running_mean", "num_batches_tracked"), torch.tensor(0))
+    return {"state_dict": state, "network": name, "pytorch-lightning_version": lightning.__version__}
 
 
 def is_disk_full(error: BaseException | None) -> bool:

@@ -1,8 +1,9 @@
-"""The LightningModule around any network: loss, top-1 error in percent, optimizer and schedule (section 4.2)."""
+"""The LightningModule around any network: loss, errors in percent, optimizer and schedule (sections 3.4 and 4.2)."""
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Literal
 
 import torch
@@ -14,9 +15,12 @@ from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MeanMetric, SumMetric
 
 from resnet_lightning.errors import BadInput, Diverged
-from resnet_lightning.schedules import Schedule
+from resnet_lightning.evaluation.statistics import average_statistics
+from resnet_lightning.evaluation.views import Views, view_scores
+from resnet_lightning.schedules import Plateau, Schedule
 
 Batch = tuple[Tensor, Tensor]
+EvaluationBatch = tuple[Views, Tensor, Tensor]  # images or views of them, labels [B], numbers of the images [B]
 
 
 class Classifier(LightningModule):
@@ -24,7 +28,7 @@ class Classifier(LightningModule):
 
     Metrics go to the loggers under the number of completed iterations: train/loss, train/error (over the images since
     the last such row), lr and images_per_second every trainer.log_every_n_steps iterations, and loss and error of
-    each evaluated set. Errors are top-1, in percent.
+    each evaluated set. Errors are in percent, and top-1 unless they are called otherwise.
 
     Args:
         network: turns images into class scores [B, classes].
@@ -33,6 +37,9 @@ class Classifier(LightningModule):
         weight_decay_on: decay everything, or only the weights of convolutions and linear layers.
         channels_last: memory layout of weights and activations; the faster one on CPUs and on GPUs.
         compile: let torch.compile make the network faster: it takes a minute first and gains nothing on a CPU.
+        top5: measure the top-5 error of evaluated sets too.
+        bn_batches: before `test` and `predict`, replace batch normalisation's moving averages by plain averages over so
+            many training batches, as the authors did; 0 keeps the moving averages.
     """
 
     def __init__(
@@ -43,15 +50,21 @@ class Classifier(LightningModule):
         weight_decay_on: Literal["everything", "weights"] = "everything",
         channels_last: bool = True,
         compile: bool = False,
+        top5: bool = False,
+        bn_batches: int = 0,
     ) -> None:
         super().__init__()
+        if bn_batches < 0:
+            raise BadInput(f"bn_batches {bn_batches}: expected a number of training batches, 0 or more")
         self.network = network.to(memory_format=torch.channels_last) if channels_last else network
         if compile:
             self.network.compile()
         self.optimizer = optimizer
         self.schedule = schedule
         self.weight_decay_on = weight_decay_on
-        self.train_metrics, self.val_metrics, self.test_metrics = SetMetrics(), SetMetrics(), SetMetrics()
+        self.bn_batches = bn_batches
+        self.train_metrics, self.val_metrics, self.test_metrics = SetMetrics(), SetMetrics(top5), SetMetrics(top5)
+        self.unmirrored_metrics = SetMetrics(top5)
         # Losses [] and mistakes [B] since the last row. Metrics are updated once a row, not once a step: an update
         # costs as much as the optimizer step of a small network.
         self.window: list[tuple[Tensor, Tensor]] = []
@@ -70,6 +83,8 @@ class Classifier(LightningModule):
             groups = [{"params": weights}, {"params": others, "weight_decay": 0.0}]
         optimizer = self.optimizer(groups)
         self.rate = self.schedule(self.trainer.max_steps)
+        if isinstance(self.rate, Plateau) and not self.trainer.datamodule.size("val"):  # type: ignore[attr-defined]
+            raise BadInput("Plateau looks at validation images: hold some out with --data.validation_images")
         scheduler = LambdaLR(optimizer, [self.rate] * len(groups))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
@@ -110,25 +125,49 @@ class Classifier(LightningModule):
         row["images_per_second"] = images / (now - started)
         self._record(row)
 
-    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        self._evaluate(self._validation_sets()[dataloader_idx], batch)
+    def validation_step(self, batch: EvaluationBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        views, labels, _ = batch
+        name = self._validation_sets()[dataloader_idx]
+        self._metrics_of(name).evaluate(view_scores(self.network, views)[0], labels)
 
     def on_validation_epoch_end(self) -> None:
         for name in self._validation_sets():
-            self._log_evaluation(name)
+            self._log_evaluation(name, self._metrics_of(name).compute())
 
     def on_validation_end(self) -> None:
         self.window_start = (self.trainer.global_step, time.perf_counter())  # evaluation is not training time
 
-    def test_step(self, batch: Batch) -> None:
-        self._evaluate("test", batch)
+    def on_test_start(self) -> None:
+        if self.bn_batches:
+            average_statistics(self.network, self._training_images(self.bn_batches))
+
+    def on_predict_start(self) -> None:
+        self.on_test_start()
+
+    def _training_images(self, batches: int) -> Iterator[Tensor]:
+        loader = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
+        for batch in islice(loader, batches):
+            images, _ = self.trainer.strategy.batch_to_device(batch)
+            with self.trainer.precision_plugin.forward_context():
+                yield images
+
+    def test_step(self, batch: EvaluationBatch) -> None:
+        views, labels, _ = batch
+        scores, unmirrored = view_scores(self.network, views)
+        self.test_metrics.evaluate(scores, labels)
+        if unmirrored is not None:
+            self.unmirrored_metrics.evaluate(unmirrored, labels)
 
     def on_test_epoch_end(self) -> None:
-        self._log_evaluation("test")
+        values = self.test_metrics.compute()
+        if unmirrored := self.unmirrored_metrics.compute():
+            values |= {f"{name}_without_flips": value for name, value in unmirrored.items() if name != "images"}
+        self._log_evaluation("test", values)
 
-    def predict_step(self, batch: Batch) -> Tensor:
-        """Class probabilities [B, classes]."""
-        return self.network(batch[0]).float().softmax(1)  # type: ignore[no-any-return]
+    def predict_step(self, batch: EvaluationBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """Class probabilities [B, classes], labels [B], and the images' numbers [B]."""
+        views, labels, numbers = batch
+        return view_scores(self.network, views)[0].float().softmax(1), labels, numbers
 
     def _validation_sets(self) -> list[str]:
         loaders = self.trainer.val_dataloaders
@@ -137,17 +176,13 @@ class Classifier(LightningModule):
     def _metrics_of(self, name: str) -> "SetMetrics":
         return self.test_metrics if name == "test" else self.val_metrics
 
-    def _evaluate(self, name: str, batch: Batch) -> None:
-        images, labels = batch
-        scores = self.network(images)
-        self._metrics_of(name).update(F.cross_entropy(scores, labels), scores.argmax(1) != labels)
-
-    def _log_evaluation(self, name: str) -> None:
-        values = self._metrics_of(name).compute()
+    def _log_evaluation(self, name: str, values: dict[str, float]) -> None:
         row = {f"{name}/{key}": value for key, value in values.items()}
         # For callbacks, and for the table that `test` and `validate` print of what would go to loggers.
         self.log_dict(row, logger=not self.trainer.loggers, sync_dist=True)
         self._record({key: value for key, value in row.items() if not key.endswith("/images")})
+        if name == "val" and self.trainer.state.fn == "fit":
+            self.rate.observe_validation(self.trainer.global_step, values["error"])
 
     def _record(self, row: dict[str, float]) -> None:
         # Not self.log: its step is the batch's number, one less than the iterations completed.
@@ -172,11 +207,14 @@ class Classifier(LightningModule):
         """
         theirs = {key: value.shape for key, value in checkpoint["state_dict"].items()}
         ours = {key: value.shape for key, value in self.state_dict().items()}
-        if theirs != ours:
-            key = next(key for key in sorted(theirs.keys() | ours.keys()) if theirs.get(key) != ours.get(key))
+        different = sorted(key for key in theirs.keys() | ours.keys() if theirs.get(key) != ours.get(key))
+        if different and all(key in theirs and key in ours and theirs[key][1:] == ours[key][1:] for key in different):
+            classes, expected = theirs[different[0]][0], ours[different[0]][0]
+            raise BadInput(f"the checkpoint has {classes:,} classes, the data and the configured network {expected:,}")
+        if different:
             raise BadInput(
                 f"the checkpoint holds {checkpoint.get('network', 'another network')}, not the configured "
-                f"{getattr(self.network, 'name', type(self.network).__name__)} (they differ in {key})"
+                f"{getattr(self.network, 'name', type(self.network).__name__)} (they differ in {different[0]})"
             )
         if window := checkpoint.get("window"):
             rank = self.trainer.global_rank if len(window[0]) == self.trainer.world_size else 0
@@ -184,22 +222,40 @@ class Classifier(LightningModule):
 
 
 class SetMetrics(nn.Module):
-    """Mean loss (nats), mean top-1 error (percent) and number of images of one set, over all devices."""
+    """Mean loss (nats), mean errors (percent) and number of images of one set, over all devices.
 
-    def __init__(self) -> None:
+    Args:
+        top5: the top-5 error too.
+    """
+
+    def __init__(self, top5: bool = False) -> None:
         super().__init__()
         # Looking for NaN would wait for the device at every update.
         self.loss = MeanMetric(nan_strategy="disable")
         self.error = MeanMetric(nan_strategy="disable")
+        self.top5_error = MeanMetric(nan_strategy="disable") if top5 else None
         self.images = SumMetric(nan_strategy="disable")
 
+    def evaluate(self, scores: Tensor, labels: Tensor) -> None:
+        """Counts images by their class scores [B, classes] and labels [B]."""
+        self.update(F.cross_entropy(scores, labels), scores.argmax(1) != labels)
+        if self.top5_error is not None:
+            best = scores.topk(min(5, scores.shape[1])).indices
+            self.top5_error.update(100.0 * (best != labels[:, None]).all(1))
+
     def update(self, loss: Tensor, mistakes: Tensor) -> None:
+        """Counts images by their mean loss [] and whether each was mistaken [B]."""
         self.loss.update(loss.detach(), weight=len(mistakes))
         self.error.update(100.0 * mistakes)
         self.images.update(torch.full((), float(len(mistakes)), device=mistakes.device))
 
     def compute(self) -> dict[str, float]:
+        """The values, which start again; nothing if no image was counted."""
         metrics = {"loss": self.loss, "error": self.error, "images": self.images}
+        if self.top5_error is not None:
+            metrics["top5_error"] = self.top5_error
+        if not self.images.update_called:
+            return {}
         values = {name: float(metric.compute()) for name, metric in metrics.items()}
         for metric in metrics.values():
             metric.reset()

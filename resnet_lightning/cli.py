@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import time
 import warnings
 from argparse import ArgumentError
 from collections.abc import Sequence
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import jsonargparse
-import numpy as np
 import torch
 import wandb
 import yaml
@@ -21,12 +21,17 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from resnet_lightning.benchmark import bench
+from resnet_lightning.benchmark_input import bench_input
 from resnet_lightning.callbacks import Progress
 from resnet_lightning.callbacks.record import RunRecord
 from resnet_lightning.checkpoints import AtomicCheckpointIO, is_disk_full, newest_checkpoint
 from resnet_lightning.classifier import Classifier
-from resnet_lightning.devices import fastest_safe_precision
+from resnet_lightning.data import ImageNet
+from resnet_lightning.data.imagenet import size_of
+from resnet_lightning.devices import device_name, fastest_safe_precision
 from resnet_lightning.errors import BadInput, Diverged
+from resnet_lightning.evaluation.ensemble import ensemble
+from resnet_lightning.evaluation.predictions import PredictionFile, fingerprint
 from resnet_lightning.metrics_file import MetricsFile
 from resnet_lightning.run_folder import (
     NOT_A_CHANGE,
@@ -36,11 +41,16 @@ from resnet_lightning.run_folder import (
     read_json,
     refuse_other_data,
     run_folder,
+    write_json,
 )
 from resnet_lightning.studies import STUDIES, choose, find_study
 from resnet_lightning.studies.report import report
-from resnet_lightning.studies.runner import list_jobs, run_jobs
+from resnet_lightning.studies.runner import Job, list_evaluations, list_jobs, list_weights, run_jobs
 from resnet_lightning.tracking import wandb_logger
+
+IMAGENET = f"{ImageNet.__module__.rpartition('.')[0]}.{ImageNet.__name__}"  # as configurations name it
+EVALUATIONS = 120  # of a run on ImageNet that does not say when to evaluate
+WEIGHTS = "weights"
 
 
 class CommandLine(LightningCLI):
@@ -90,11 +100,11 @@ class CommandLine(LightningCLI):
         config = self.config[self.subcommand] if self.subcommand else self.config
         self.seed = int(config.seed_everything)
         self.folder = Path(config.run) if config.run else run_folder(self.experiment, self.changes, self.seed)
-        source = Path(str(config.config[-1])).parent if config.config else Path()
-        if self.subcommand != "fit" and not config.run and (source / "run.json").exists():
-            self.folder = source  # evaluated from its own config.yaml
-        check_numbers(config)
         checkpoint = config.get("ckpt_path")
+        if self.subcommand in ("validate", "test", "predict") and not config.run:
+            self.folder = self._folder_of(config.config or [], Path(checkpoint or ""))
+        follow_data(config)
+        check_numbers(config)
         if checkpoint and not Path(checkpoint).is_file():
             raise BadInput(f"ckpt_path {checkpoint}: there is no such file (a run goes on from its own by itself)")
         if self.subcommand in ("validate", "test", "predict") and not checkpoint:
@@ -103,6 +113,13 @@ class CommandLine(LightningCLI):
             config.trainer.precision = fastest_safe_precision(str(config.trainer.accelerator))
         if self.subcommand == "fit":
             self._look_into_folder(config)
+
+    def _folder_of(self, configs: list[Any], checkpoint: Path) -> Path:
+        """The run that is evaluated: that of its config.yaml, or of its checkpoint; else one for weights from elsewhere."""
+        for folder in (Path(str(path)).parent for path in [*configs[-1:], checkpoint.parent]):
+            if (folder / "run.json").exists():
+                return folder
+        return run_folder(self.experiment, [*self.changes, f"{WEIGHTS}={checkpoint.stem}"], self.seed)
 
     def _look_into_folder(self, config: Any) -> None:
         self.result = read_json(self.folder / "result.json")
@@ -123,8 +140,7 @@ class CommandLine(LightningCLI):
             trainer.enable_model_summary = False
         trainer.default_root_dir = str(self.folder)
         if self.subcommand == "fit" and self.result is None:
-            identity = {"experiment": self.experiment, "changes": self.changes, "seed": self.seed}
-            self.record = RunRecord(self.folder, identity, self.config_text)
+            self.record = RunRecord(self.folder, self._identity(), self.config_text)
             name = getattr(self.model.network, "name", "network")
             trainer.logger = [
                 MetricsFile(self.folder / "metrics.csv"),
@@ -179,24 +195,89 @@ class CommandLine(LightningCLI):
         last = self.folder / "checkpoints" / f"iteration={iteration}.ckpt"
         if not last.exists():
             self.trainer.save_checkpoint(last)
-        self.trainer.test(self.model, datamodule=self.datamodule, verbose=False)
-        counted, expected = int(self.trainer.callback_metrics["test/images"]), self.datamodule.size("test")
-        if counted != expected:
-            raise RuntimeError(f"{counted:,} test images were counted instead of {expected:,}")
+        name = "test" if self.datamodule.size("test") else "val"  # ImageNet's test labels are not public
+        evaluate = self.trainer.test if name == "test" else self.trainer.validate
+        evaluate(self.model, datamodule=self.datamodule, verbose=False)
+        self._check_count(name, self.datamodule.size(name))
         if self.trainer.is_global_zero:
             self.result = self.record.finish(self.trainer, self.model, "finished", iteration)
             print(
                 f"{self.result['network']} after {iteration:,} iterations on {self.result['data']}: training error "
-                f"{self.result['train_error']:.2f} %, test error {self.result['test_error']:.2f} %"
+                f"{self.result['train_error']:.2f} %, {'test' if name == 'test' else 'validation'} error "
+                f"{self.result[f'{name}_error']:.2f} %"
+            )
+
+    def _check_count(self, name: str, expected: int) -> None:
+        counted = int(self.trainer.callback_metrics[f"{name}/images"])
+        if counted + self.datamodule.damaged_images < expected or counted > expected:
+            raise RuntimeError(f"{counted:,} images were counted instead of {expected:,}")
+
+    def test(self, **arguments: Any) -> None:
+        """Measures the errors of a checkpoint and writes them to test-<evaluation>.json in the run's folder."""
+        start = time.monotonic()
+        [values] = self.trainer.test(**arguments)
+        values = {name.removeprefix("test/"): value for name, value in values.items()}
+        self._check_count("test", int(values["images"]) + self.datamodule.damaged_images)
+        if self.trainer.is_global_zero:
+            about = self._about_evaluation(Path(arguments["ckpt_path"]))
+            values |= {"images": int(values["images"]), "damaged_images": self.datamodule.damaged_images}
+            write_json(
+                self.folder / f"test-{self.datamodule.evaluation}.json",
+                {**about, **values, "seconds": round(time.monotonic() - start, 1)},
             )
 
     def predict(self, **arguments: Any) -> None:
-        """Writes the class probabilities of the test images to predictions.csv in the run's folder."""
-        probabilities = torch.cat(self.trainer.predict(**arguments)).numpy()  # type: ignore[arg-type]
+        """Writes the class probabilities of the evaluated images to predictions-<evaluation>.npy in the run's folder."""
+        self.datamodule.prepare_data()
+        self.datamodule.setup("predict")
+        checkpoint = Path(arguments["ckpt_path"])
+        images = self.datamodule.size("test") or self.datamodule.size("val")
+        about = self._about_evaluation(checkpoint) | {"sha256": fingerprint(checkpoint)}
+        file = PredictionFile(self.folder, about, images)
+        self.datamodule.predicted = file.done
+        if done := int(file.done.sum()):
+            print(f"going on after {done:,} of {images:,} images", flush=True)
+        callbacks: list[Any] = self.trainer.callbacks  # type: ignore[attr-defined]
+        callbacks.append(file)
+        self.trainer.predict(**arguments | {"return_predictions": False})
+        print(f"class probabilities of {images:,} images are in {file.path}")
+
+    def _about_evaluation(self, checkpoint: Path) -> dict[str, Any]:
+        """What numbers of this evaluation are of; the folder of weights from elsewhere gets its run.json."""
         make_folder(self.folder)
-        path = self.folder / "predictions.csv"
-        np.savetxt(path, probabilities, fmt="%.6f", delimiter=",")
-        print(f"class probabilities of {len(probabilities):,} images are in {path}")
+        if not (self.folder / "run.json").exists():
+            record = RunRecord(self.folder, self._identity(), "")
+            write_json(
+                self.folder / "run.json",
+                record.describe(self.trainer, self.model) | {WEIGHTS: checkpoint.name, "state": "evaluated"},
+            )
+        return {
+            "evaluation": self.datamodule.evaluation,
+            "data": self.datamodule.title,
+            "checkpoint": str(checkpoint),
+            "bn_batches": self.model.bn_batches,
+            "precision": self.trainer.precision,
+            "device": device_name(self.trainer.strategy.root_device),
+        }
+
+    def _identity(self) -> dict[str, Any]:
+        return {"experiment": self.experiment, "changes": self.changes, "seed": self.seed}
+
+
+def follow_data(config: Any) -> None:
+    """Sets what depends on the size of an ImageNet folder: classes, and the length of a run that names none."""
+    if config.data.class_path != IMAGENET:
+        return
+    options = config.data.init_args
+    if size := size_of(Path(options.root), options.batch_size):
+        classes, iterations = size
+        network = config.model.network.get("init_args", {})
+        if "num_classes" in network:
+            network.num_classes = classes
+        if config.trainer.max_steps == -1:
+            config.trainer.max_steps = iterations
+    if config.trainer.val_check_interval is None:
+        config.trainer.val_check_interval = max(1, config.trainer.max_steps // EVALUATIONS)
 
 
 def check_numbers(config: Any) -> None:
@@ -246,7 +327,9 @@ usage: resnet-lightning COMMAND ...
   fit, validate, test, predict   one run: --config experiments/cifar10/base.yaml --config experiments/...
   study NAME                     the runs behind a table or figure that are not finished yet, then its report
   report NAME                    tables and figures of the runs that there are, finished or not
+  ensemble RUN RUN ...           errors of the averaged probabilities that predict has written
   bench                          images per second, beside a plain training loop
+  bench-input                    images per second that are read from files, beside the usual ways
 
 COMMAND --help says more. Studies: {studies}.
 """
@@ -262,29 +345,59 @@ def study(arguments: Sequence[str]) -> int:
     parser.add_argument("--jobs", type=int, help="runs at the same time; chosen by the device by default")
     parser.add_argument("--only", nargs="+", default=[], help="some experiments of the study, such as resnet20")
     parser.add_argument("--with", nargs="+", default=[], help="configuration files laid over every experiment")
+    parser.add_argument("--weights", help="evaluate torchvision's weight files in this folder instead of training")
     options = parser.parse_args(list(arguments))
     if options.jobs is not None and options.jobs < 1:
         raise BadInput(f"JOBS={options.jobs}: expected a number of runs, at least 1")
-    experiments = choose(find_study(options.name), options.only)
-    seeds = list(dict.fromkeys(options.seeds))
-    jobs = list_jobs(experiments, seeds, options.data, options.steps, options["with"])
-    # Wrong settings and missing data are said once, before anything starts; the data is made ready for all runs.
-    first = CommandLine(jobs[0].arguments, run=False)
-    first.datamodule.prepare_data()
-    begun = [job for job in jobs if (job.folder / "config.yaml").exists()]
-    if begun:
-        first.datamodule.setup("fit")
-    for job in begun:
-        refuse_other_data(job.folder, first.datamodule.title)
-        command = CommandLine(job.arguments, run=False)
-        refuse_other_configuration(job.folder, yaml.safe_load(command.parser.dump(command.config, skip_unset=False)))
+    chosen = find_study(options.name)
+    experiments = choose(chosen, options.only)
+    complete = True
     try:
-        complete = run_jobs(jobs, options.jobs)
+        if options.weights:
+            if not chosen.evaluation:
+                raise BadInput(f"WEIGHTS={options.weights}: {options.name} tests no networks, so weights are of no use")
+            how = (chosen.evaluation, chosen.predict)
+            jobs = list_weights(experiments, options.weights, *how, options.data, options["with"])
+            complete = run_jobs(jobs, options.jobs)
+        elif experiments:
+            seeds = list(dict.fromkeys(options.seeds))
+            jobs = list_jobs(experiments, seeds, options.data, options.steps, options["with"])
+            refuse_before_starting(jobs)
+            complete = run_jobs(jobs, options.jobs)
+            if chosen.evaluation:
+                evaluations = list_evaluations(jobs, chosen.evaluation, chosen.predict, options.data)
+                complete = run_jobs(evaluations, options.jobs) and complete
     except KeyboardInterrupt:
         print("interrupted: the same command goes on from the last checkpoints", file=sys.stderr)
         return 130
     report(options.name)
     return 0 if complete else 1
+
+
+def refuse_before_starting(jobs: Sequence[Job]) -> None:
+    """Says once, before anything starts, what is wrong with settings or data; makes the data ready for all runs."""
+    first = CommandLine(jobs[0].arguments, run=False)
+    first.datamodule.prepare_data()
+    first.datamodule.setup("fit")
+    for job in jobs:
+        if (job.folder / "config.yaml").exists():
+            refuse_other_data(job.folder, first.datamodule.title)
+            command = CommandLine(job.arguments, run=False)
+            now = yaml.safe_load(command.parser.dump(command.config, skip_unset=False))
+            refuse_other_configuration(job.folder, now)
+
+
+def print_ensemble(arguments: Sequence[str]) -> None:
+    """`resnet-lightning ensemble`: the errors of the averaged probabilities of several runs (table 5)."""
+    parser = jsonargparse.ArgumentParser(exit_on_error=False, allow_abbrev=False, prog="resnet-lightning ensemble")
+    parser.add_argument("runs", type=Path, nargs="+", help="folders of runs in which `predict` has written")
+    parser.add_argument("--evaluation", default="multi_scale", help="center, ten_crop or multi_scale")
+    options = parser.parse_args(list(arguments))
+    found = ensemble(options.runs, options.evaluation)
+    print(
+        f"{len(options.runs)} networks, {options.evaluation}, {found['images']:,} images: "
+        f"top-1 error {found['error']:.2f} %, top-5 error {found['top5_error']:.2f} %"
+    )
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -307,6 +420,10 @@ def main(args: Sequence[str] | None = None) -> None:
                 report(name)
             case ["report", *_]:
                 raise BadInput(f"usage: resnet-lightning report NAME, with one of {', '.join(STUDIES)}")
+            case ["ensemble", *rest]:
+                print_ensemble(rest)
+            case ["bench-input", *rest]:
+                jsonargparse.auto_cli(bench_input, args=rest, exit_on_error=False, allow_abbrev=False)
             case ["bench", *rest]:
                 jsonargparse.auto_cli(bench, args=rest, exit_on_error=False, allow_abbrev=False)
             case [("fit" | "validate" | "test" | "predict"), *_]:

@@ -24,6 +24,9 @@ class Schedule:
     def observe(self, iteration: int, train_error: float) -> None:
         """Told the training error (percent) of the last images from time to time; most schedules do not care."""
 
+    def observe_validation(self, iteration: int, error: float) -> None:
+        """Told each validation error (percent), after so many iterations; most schedules do not care."""
+
 
 class Steps(Schedule):
     """The paper's: divide by 10 at 32k and 48k of 64k iterations, after a warm-up for the 110-layer network.
@@ -64,6 +67,45 @@ class Steps(Schedule):
     def observe(self, iteration: int, train_error: float) -> None:
         if self.warmup_end is None and self.warmup_until_error is not None and train_error < self.warmup_until_error:
             self.warmup_end = iteration
+
+
+class Plateau(Schedule):
+    """The paper's words for ImageNet: divide by 10 when the validation error plateaus (section 3.4).
+
+    Args:
+        iterations: length of the whole run.
+        factor: what the rate is multiplied with at each plateau.
+        patience: so many evaluations in a row without a new best error are a plateau.
+        threshold: a new best must be better by so many points of percent.
+    """
+
+    def __init__(self, iterations: int, factor: float = 0.1, patience: int = 10, threshold: float = 0.1) -> None:
+        super().__init__(iterations)
+        if patience < 1:
+            raise BadInput(f"patience {patience}: expected a number of evaluations, at least 1")
+        self.factor = factor
+        self.patience = patience
+        self.threshold = threshold
+        # These travel with the checkpoint. An evaluation that is repeated after an interruption counts once.
+        self.drops: list[int] = []
+        self.best = float("inf")
+        self.waited = 0
+        self.seen = 0
+
+    def __call__(self, iteration: int) -> float:
+        return self.factor ** sum(iteration >= drop for drop in self.drops)
+
+    def observe_validation(self, iteration: int, error: float) -> None:
+        if iteration <= self.seen:
+            return
+        self.seen = iteration
+        if error < self.best - self.threshold:
+            self.best, self.waited = error, 0
+            return
+        self.waited += 1
+        if self.waited >= self.patience:
+            self.drops.append(iteration + 1)  # the rate of the next iteration is set already
+            self.waited = 0
 
 
 class Triangle(Schedule):

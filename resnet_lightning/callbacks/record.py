@@ -69,15 +69,18 @@ class RunRecord(Timer):
 
     def finish(self, trainer: Trainer, pl_module: LightningModule, state: str, iteration: int) -> dict[str, Any]:
         """Writes result.json: errors (percent) at the last iteration, not the best ones."""
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
         rows = read_metrics(self.folder / "metrics.csv")
         curves = {
             column: [float(row[column]) for _, row in sorted(rows.items()) if column in row]
-            for column in ("train/error", "val/error", "test/error")
+            for column in ("train/error", "val/error", "val/top5_error", "test/error", "test/top5_error")
         }
         result = self.describe(trainer, pl_module) | {"state": state, "iteration": iteration}
         for column, curve in curves.items():
             if curve:
                 result[column.replace("/", "_")] = curve[-1] if state == "finished" else None
+        if data.damaged_images:
+            result["damaged_images"] = data.damaged_images
         if curves["test/error"]:
             result["best_test_error"] = min(curves["test/error"])
         result["seconds"] = round(self.time_elapsed("train"), 1)

@@ -1,6 +1,6 @@
 """Batches from images that stay on the device as bytes; their order and augmentation depend on (seed, epoch) alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -62,6 +62,12 @@ class Images:
         return values.view(len(images), *self.shape).permute(0, 3, 1, 2), self.labels[images]
 
 
+def epoch_generator(seed: int, epoch: int) -> torch.Generator:
+    """What draws the order and the augmentation of one epoch."""
+    # torch keeps 32 bits of a CPU seed: mix seed and epoch into them.
+    return torch.Generator().manual_seed(int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0]))
+
+
 class TrainingBatches:
     """Endless epochs of shuffled, cropped and flipped batches, every one full.
 
@@ -102,9 +108,7 @@ class TrainingBatches:
 
     def epoch(self, epoch: int) -> tuple[Tensor, Tensor]:
         """The order of the images and the view of each place in that order, drawn on the CPU whatever the device."""
-        # torch keeps 32 bits of a CPU seed: mix seed and epoch into them.
-        state = int(np.random.SeedSequence((self.seed, epoch)).generate_state(1)[0])
-        generator = torch.Generator().manual_seed(state)
+        generator = epoch_generator(self.seed, epoch)
         count, places = len(self.images), 2 * self.images.padding + 1
         order = torch.randperm(count, generator=generator)
         dy = torch.randint(places, (count,), generator=generator)
@@ -120,17 +124,25 @@ class TrainingBatches:
 
 
 class EvaluationBatches:
-    """Every image once, unchanged, in order; over several processes every image is in exactly one of them."""
+    """Every image once, unchanged, in order; over several processes every image is in exactly one of them.
+
+    A batch is images [B, C, H, W], labels [B] and the images' numbers [B].
+    """
 
     def __init__(self, images: Images, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
         self.images = images
-        self.chunks = torch.arange(rank, len(images), world_size, device=images.labels.device).split(batch_size)
+        self.chunks: Sequence[Tensor] = torch.arange(rank, len(images), world_size, device=images.labels.device).split(batch_size)
 
     def __len__(self) -> int:
         return len(self.chunks)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         centre = torch.tensor(self.images.padding)
         view = int(view_number(centre, centre, torch.tensor(0), self.images.padding))
         for chunk in self.chunks:
-            yield self.images.batch(chunk, torch.full_like(chunk, view))
+            yield *self.images.batch(chunk, torch.full_like(chunk, view)), chunk
+
+
+def remaining(chunks: Sequence[Tensor], done: Tensor | None) -> list[Tensor]:
+    """The batches of image numbers [B] in which something is still to do, by bool [N]."""
+    return [chunk for chunk in chunks if done is None or not done[chunk.cpu()].all()]

@@ -6,7 +6,14 @@ import torch
 from lightning import LightningDataModule
 from torch import Tensor
 
-from resnet_lightning.data.batches import EvaluationBatches, Images, Normalization, PaddingOrder, TrainingBatches
+from resnet_lightning.data.batches import (
+    EvaluationBatches,
+    Images,
+    Normalization,
+    PaddingOrder,
+    TrainingBatches,
+    remaining,
+)
 from resnet_lightning.errors import BadInput
 
 SPLIT_SEED = 45_000  # of the held-out images: the same images whatever the seed of the run
@@ -31,6 +38,8 @@ class InMemoryDataModule(LightningDataModule):
     """
 
     flip = True
+    evaluation = "center"  # one view of each image
+    damaged_images = 0  # a damaged file is refused when it is read
 
     def __init__(
         self,
@@ -58,6 +67,7 @@ class InMemoryDataModule(LightningDataModule):
         self.seed = seed
         self.sets: dict[str, tuple[Tensor, Tensor]] = {}
         self.on_device: dict[str, Images] = {}
+        self.predicted: Tensor | None = None  # which images need not be predicted again, bool [N]
 
     @property
     @abstractmethod
@@ -108,7 +118,9 @@ class InMemoryDataModule(LightningDataModule):
         return self._evaluation("test")
 
     def predict_dataloader(self) -> EvaluationBatches:
-        return self._evaluation("test")
+        batches = self._evaluation("test")
+        batches.chunks = remaining(batches.chunks, self.predicted)
+        return batches
 
     def _evaluation(self, name: str) -> EvaluationBatches:
         return EvaluationBatches(self._images(name), EVALUATION_BATCH, *self._place())

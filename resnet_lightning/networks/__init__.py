@@ -1,6 +1,7 @@
 """Plain and residual networks as torch modules."""
 
-from resnet_lightning.networks.resnet import ResNet, cifar_resnet
+from resnet_lightning.networks.resnet import ResNet, cifar_resnet, imagenet_resnet
 from resnet_lightning.networks.shortcuts import Shortcut
+from resnet_lightning.networks.vgg import vgg16
 
-__all__ = ["ResNet", "Shortcut", "cifar_resnet"]
+__all__ = ["ResNet", "Shortcut", "cifar_resnet", "imagenet_resnet", "vgg16"]

@@ -1,8 +1,12 @@
-"""The two-layer building block (figure 2): relu(F(x) + shortcut(x)), or relu(F(x)) in a plain network."""
+"""The two building blocks (figures 2 and 5): relu(F(x) + shortcut(x)), or relu(F(x)) in a plain network."""
+
+from typing import Literal
 
 from torch import Tensor, nn
 
 from resnet_lightning.networks.shortcuts import Shortcut, make_shortcut
+
+StrideIn = Literal["1x1", "3x3"]
 
 
 class BasicBlock(nn.Module):
@@ -23,6 +27,40 @@ class BasicBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out = self.relu(self.bn1(self.conv1(x)))
         out = self.bn2(self.conv2(out))
+        if self.downsample is not None:
+            out += self.downsample(x)
+        return self.relu(out)  # type: ignore[no-any-return]
+
+
+class Bottleneck(nn.Module):
+    """F is a 1×1 convolution to a quarter of the channels, a 3×3 one, and a 1×1 one back.
+
+    Each is followed by batch normalisation, and the first two by a ReLU.
+
+    [B, in_channels, H, W] becomes [B, channels, ⌈H / stride⌉, ⌈W / stride⌉].
+
+    Args:
+        stride_in: which convolution takes the stride: the first, as in the authors' release, or the 3×3 one, as in
+            torchvision ("v1.5": more accurate, and more multiply-adds).
+    """
+
+    def __init__(self, in_channels: int, channels: int, stride: int, shortcut: Shortcut, stride_in: StrideIn) -> None:
+        super().__init__()
+        width = channels // 4
+        first, second = (stride, 1) if stride_in == "1x1" else (1, stride)
+        self.conv1 = nn.Conv2d(in_channels, width, kernel_size=1, stride=first, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, kernel_size=3, stride=second, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, channels, kernel_size=1, bias=False)
+        self.bn3 = nn.BatchNorm2d(channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = make_shortcut(shortcut, in_channels, channels, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.relu(self.bn1(self.conv1(x)))
+        out = self.relu(self.bn2(self.conv2(out)))
+        out = self.bn3(self.conv3(out))
         if self.downsample is not None:
             out += self.downsample(x)
         return self.relu(out)  # type: ignore[no-any-return]

@@ -1,6 +1,6 @@
-"""Plain and residual networks from one builder; the CIFAR-10 family of section 4.2."""
+"""Plain and residual networks from one builder: those of table 1 for ImageNet and of section 4.2 for CIFAR-10."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 
@@ -8,20 +8,29 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from resnet_lightning.errors import BadInput
-from resnet_lightning.networks.blocks import BasicBlock
+from resnet_lightning.networks.blocks import BasicBlock, Bottleneck, StrideIn
 from resnet_lightning.networks.shortcuts import Shortcut
+
+# Table 1: blocks of each stage by depth.
+BASIC = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
+BOTTLENECK = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
 
 class ResNet(nn.Module):
-    """A 3×3 convolution, stages of blocks, global average pooling and a fully connected layer.
+    """A stem, stages of blocks, global average pooling and a fully connected layer.
 
     Images [B, 3, H, W] become class scores (logits) [B, num_classes]; any H and W work. Every stage after the first
     halves the map. Parameters are named as in torchvision.
 
     Args:
+        name: as the paper's tables say it.
+        depth: number of layers with weights, shortcuts not counted.
         blocks: number of blocks of each stage.
-        widths: channels of each stage.
-        shortcut: "A", "B" or "C" (section 4.1), or "none" for the plain network.
+        widths: channels at the end of each stage.
+        block: makes a block from its input channels, channels and stride.
+        shortcut: "A", "B" or "C" (section 4.1), or "none" for the plain network; for readers of the network.
+        stem: channels after the first convolution; it is 7×7 with stride 2 and max pooling (table 1) if large_images,
+            else 3×3.
         num_classes: number of classes.
         checkpoint_segments: keep only the activations at the borders of so many groups of blocks and compute the
             others again in the backward pass: less memory, one more forward pass, the same result. 0 keeps all.
@@ -29,41 +38,44 @@ class ResNet(nn.Module):
 
     def __init__(
         self,
+        name: str,
+        depth: int,
         blocks: tuple[int, ...],
         widths: tuple[int, ...],
+        block: Callable[[int, int, int], nn.Module],
         shortcut: Shortcut,
+        stem: int,
+        large_images: bool,
         num_classes: int,
         checkpoint_segments: int = 0,
     ) -> None:
         super().__init__()
+        if num_classes < 1:
+            raise BadInput(f"num_classes {num_classes}: expected a number of classes, at least 1")
+        self.name = name
+        self.depth = depth
         self.shortcut = shortcut
-        self.depth = 2 * sum(blocks) + 2
         self.checkpoint_segments = checkpoint_segments
-        self.conv1 = nn.Conv2d(3, widths[0], kernel_size=3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(widths[0])
+        kernel, stride = (7, 2) if large_images else (3, 1)
+        self.conv1 = nn.Conv2d(3, stem, kernel, stride, padding=kernel // 2, bias=False)
+        self.bn1 = nn.BatchNorm2d(stem)
         self.relu = nn.ReLU(inplace=True)
-        channels = widths[0]
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if large_images else nn.Identity()
+        channels = stem
         self.stages = [f"layer{number}" for number in range(1, len(blocks) + 1)]
         for stage, count, width in zip(self.stages, blocks, widths, strict=True):
             layers = []
-            for block in range(count):
-                stride = 2 if stage != "layer1" and block == 0 else 1
-                layers.append(BasicBlock(channels, width, stride, shortcut))
+            for number in range(count):
+                layers.append(block(channels, width, 2 if stage != "layer1" and number == 0 else 1))
                 channels = width
             setattr(self, stage, nn.Sequential(*layers))
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(channels, num_classes)
         self.apply(he_initialisation)
 
-    @property
-    def name(self) -> str:
-        """As the paper's tables say it: plain-20, ResNet-20 (option A), ResNet-20 B."""
-        if self.shortcut == "none":
-            return f"plain-{self.depth}"
-        return f"ResNet-{self.depth}" + ("" if self.shortcut == "A" else f" {self.shortcut}")
-
-    def forward(self, images: Tensor) -> Tensor:
-        x = self.relu(self.bn1(self.conv1(images)))
+    def features(self, images: Tensor) -> Tensor:
+        """What the global average pooling sees: [B, channels, h, w], 7×7 for ImageNet's images of 224×224."""
+        x: Tensor = self.maxpool(self.relu(self.bn1(self.conv1(images))))
         blocks = [block for stage in self.stages for block in getattr(self, stage)]
         if self.checkpoint_segments and self.training:
             size = -(-len(blocks) // self.checkpoint_segments)
@@ -73,7 +85,10 @@ class ResNet(nn.Module):
         else:
             for block in blocks:
                 x = block(x)
-        return self.fc(self.avgpool(x).flatten(1))  # type: ignore[no-any-return]
+        return x
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.fc(self.avgpool(self.features(images)).flatten(1))  # type: ignore[no-any-return]
 
 
 def cifar_resnet(depth: int, shortcut: Shortcut = "A", num_classes: int = 10, checkpoint_segments: int = 0) -> ResNet:
@@ -85,9 +100,58 @@ def cifar_resnet(depth: int, shortcut: Shortcut = "A", num_classes: int = 10, ch
     n, rest = divmod(depth - 2, 6)
     if n < 1 or rest:
         raise BadInput(f"depth {depth}: a CIFAR-10 network has 6n+2 layers, such as 20, 32, 44, 56, 110 or 1202")
+    block = partial(BasicBlock, shortcut=check_shortcut(shortcut))
+    name, widths = name_of(depth, shortcut, usual="A"), (16, 32, 64)
+    return ResNet(name, depth, (n,) * 3, widths, block, shortcut, 16, False, num_classes, checkpoint_segments)
+
+
+def imagenet_resnet(
+    depth: int,
+    shortcut: Shortcut,
+    num_classes: int = 1000,
+    stride_in: StrideIn = "1x1",
+    checkpoint_segments: int = 0,
+) -> ResNet:
+    """The ImageNet networks of table 1: basic blocks for 18 and 34 layers, bottlenecks for 50, 101 and 152.
+
+    The paper gives 18 and 34 layers shortcuts of option A (B and C for comparison), and deeper networks option B. With
+    option B, parameters have torchvision's names and shapes, and with stride_in "3x3" the scores are torchvision's too.
+
+    Args:
+        stride_in: which convolution of a bottleneck takes the stride: see Bottleneck. Basic blocks have no choice.
+
+    Raises:
+        BadInput: for a depth that is not in table 1, an unknown shortcut, or an unknown stride_in.
+    """
+    check_shortcut(shortcut)
+    if stride_in not in ("1x1", "3x3"):
+        raise BadInput(f"stride_in {stride_in!r}: expected 1x1 (the paper) or 3x3 (torchvision)")
+    block: Callable[[int, int, int], nn.Module]
+    if depth in BASIC:
+        blocks, growth, usual = BASIC[depth], 1, "A"
+        block = partial(BasicBlock, shortcut=shortcut)
+    elif depth in BOTTLENECK:
+        blocks, growth, usual = BOTTLENECK[depth], 4, "B"
+        block = partial(Bottleneck, shortcut=shortcut, stride_in=stride_in)
+    else:
+        raise BadInput(f"depth {depth}: expected one of table 1: {', '.join(map(str, [*BASIC, *BOTTLENECK]))}")
+    name = name_of(depth, shortcut, usual) + (" v1.5" if depth in BOTTLENECK and stride_in == "3x3" else "")
+    widths = tuple(growth * width for width in (64, 128, 256, 512))
+    return ResNet(name, depth, blocks, widths, block, shortcut, 64, True, num_classes, checkpoint_segments)
+
+
+def check_shortcut(shortcut: Shortcut) -> Shortcut:
+    """The shortcut itself, or BadInput."""
     if shortcut not in ("A", "B", "C", "none"):
         raise BadInput(f"shortcut {shortcut!r}: expected A, B, C, or none for a plain network")
-    return ResNet((n, n, n), (16, 32, 64), shortcut, num_classes, checkpoint_segments)
+    return shortcut
+
+
+def name_of(depth: int, shortcut: Shortcut, usual: str) -> str:
+    """As the paper's tables say it: plain-20, ResNet-20 with the option that is usual for the depth, ResNet-20 B."""
+    if shortcut == "none":
+        return f"plain-{depth}"
+    return f"ResNet-{depth}" + ("" if shortcut == usual else f" {shortcut}")
 
 
 def he_initialisation(module: nn.Module) -> None:

@@ -7,14 +7,31 @@ from resnet_lightning.errors import BadInput
 
 RESNETS = tuple(f"cifar10/table6/resnet{depth}" for depth in (20, 32, 44, 56, 110, 1202))
 PLAIN = tuple(f"cifar10/figure6/plain{depth}" for depth in (20, 32, 44, 56, 110))
+TABLE2 = tuple(f"imagenet/table2/{network}" for network in ("plain34", "resnet34", "plain18", "resnet18"))
+RESNET34 = ("imagenet/table2/resnet34", "imagenet/table3/resnet34b", "imagenet/table3/resnet34c")
+BOTTLENECKS = tuple(f"imagenet/table3/resnet{depth}" for depth in (50, 101, 152))
+
+# Networks for which torchvision has trained weights, and the names that its files begin with.
+TORCHVISION = {
+    "imagenet/table3/vgg16": "vgg16",
+    "imagenet/table3/resnet34b": "resnet34",
+    **{experiment: Path(experiment).name for experiment in BOTTLENECKS},
+}
 
 
 @dataclass(frozen=True)
 class Study:
-    """The experiments (paths below experiments/, without .yaml) of one table or figure."""
+    """The experiments (paths below experiments/, without .yaml) of one table or figure.
+
+    Args:
+        evaluation: how the finished networks are tested, beyond the evaluations of their training.
+        predict: whether their class probabilities are kept, to be averaged.
+    """
 
     title: str
     experiments: tuple[str, ...]
+    evaluation: str | None = None
+    predict: bool = False
 
 
 STUDIES = {
@@ -28,6 +45,18 @@ STUDIES = {
     ),
     "figure1": Study("Figure 1: plain networks of 20 and 56 layers on CIFAR-10", (PLAIN[0], PLAIN[3])),
     "figure6": Study("Figure 6: training of plain and residual networks on CIFAR-10", PLAIN + RESNETS),
+    "table1": Study("Table 1: layers, sizes and multiply-adds of the ImageNet networks", ()),
+    "table2": Study("Table 2: plain and residual networks of 18 and 34 layers on ImageNet", TABLE2, "ten_crop"),
+    "table3": Study(
+        "Table 3: shortcuts A, B and C and deeper networks on ImageNet, ten crops",
+        ("imagenet/table3/vgg16", TABLE2[0], *RESNET34, *BOTTLENECKS),
+        "ten_crop",
+    ),
+    "table4": Study("Table 4: single networks on ImageNet, five scales", RESNET34[1:] + BOTTLENECKS, "multi_scale"),
+    "table5": Study(
+        "Table 5: the ensemble of networks on ImageNet", RESNET34[1:] + BOTTLENECKS, "multi_scale", predict=True
+    ),
+    "figure4": Study("Figure 4: training of plain and residual networks on ImageNet", TABLE2),
     "table6": Study("Table 6: test error on CIFAR-10", RESNETS),
 }
 

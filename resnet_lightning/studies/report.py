@@ -1,20 +1,40 @@
 """`report`: a study's tables and figures from the run folders that there are, finished or not."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from resnet_lightning.reporting import figures
+from resnet_lightning.reporting.architectures import table1
+from resnet_lightning.reporting.ensembles import table5
 from resnet_lightning.reporting.groups import groups
-from resnet_lightning.reporting.runs import load_runs
-from resnet_lightning.reporting.table import show_tables, write_tables
+from resnet_lightning.reporting.imagenet import figure4_table, table2, table3, table4
+from resnet_lightning.reporting.runs import Run, load_runs
+from resnet_lightning.reporting.table import Table, show_tables, write_tables
 from resnet_lightning.reporting.tables import degradation_table, figure6_table, table6
 from resnet_lightning.run_folder import RUNS, make_folder
 from resnet_lightning.studies import find_study
 
 REPORTS = Path("reports")
-TABLES = {"table6": table6, "figure6": figure6_table}  # the others: degradation_table
-FIGURES = {"table6": figures.figure6, "figure1": figures.figure1, "figure6": figures.figure6}
+TABLES: dict[str, Callable[[Sequence[Run]], list[Table]]] = {  # the others: degradation_table
+    "table1": table1,
+    "table2": table2,
+    "table3": table3,
+    "table4": table4,
+    "table5": table5,
+    "table6": table6,
+    "figure4": figure4_table,
+    "figure6": figure6_table,
+}
+FIGURES = {  # the others: degradation
+    "table2": figures.figure4,
+    "table6": figures.figure6,
+    "figure1": figures.figure1,
+    "figure4": figures.figure4,
+    "figure6": figures.figure6,
+}
+WITHOUT_FIGURE = ("table1", "table3", "table4", "table5")
 
 
 def report(name: str) -> None:
@@ -34,7 +54,8 @@ def report(name: str) -> None:
     console = Console()
     show_tables(tables, console if console.is_terminal else Console(width=200))
     written = write_tables(tables, REPORTS, name)
-    for setting, group in groups(runs):
+    drawn = [] if name in WITHOUT_FIGURE else [run for run in runs if not run.weights]  # weights have no curves
+    for setting, group in groups(drawn):
         stem = name + ("@" + ",".join(group[0].changes) if group[0].changes else "")
         if any(path.name == f"{stem}.png" for path in written):  # the same on other data
             stem += f" on {setting.data}"

@@ -9,16 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import torch
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from resnet_lightning.checkpoints import newest_checkpoint
 from resnet_lightning.errors import BadInput
 from resnet_lightning.metrics_file import read_metrics
 from resnet_lightning.run_folder import EXPERIMENTS, describe, make_folder, read_json, run_folder
+from resnet_lightning.studies import TORCHVISION
 
 SECONDS_BETWEEN_LINES = 60.0
 SECONDS_TO_STOP = 60.0
@@ -26,17 +28,30 @@ SECONDS_TO_STOP = 60.0
 
 @dataclass
 class Job:
-    """One run of a study."""
+    """One run of a study, or an evaluation of one."""
 
     folder: Path
     arguments: list[str]
+    command: str = "fit"
+    result: str = "result.json"  # in the folder: its presence means that the job is done
     state: str = "waiting"
     error: str = ""
     slot: int = 0
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
+    @property
+    def name(self) -> str:
+        return str(self.folder) if self.command == "fit" else f"{self.folder}, {Path(self.result).stem}"
+
+    def outcome(self) -> str | None:
+        """How the job ended, or None if it is not done."""
+        result = read_json(self.folder / self.result)
+        return result.get("state", "finished") if result and result.get("complete", True) else None
+
     def progress(self) -> dict[str, str]:
         """Iteration, errors, speed and time left, in words, from the run's folder."""
+        if self.command != "fit":
+            return {}
         try:
             info, rows = read_json(self.folder / "run.json"), read_metrics(self.folder / "metrics.csv")
         except BadInput:
@@ -46,12 +61,13 @@ class Job:
         latest: dict[str, str] = {}
         for _, row in sorted(rows.items()):
             latest |= row
+        tested = latest.get("test/error") or latest.get("val/error")  # ImageNet's test labels are not public
         done, total, speed = max(rows), info["iterations"], float(latest.get("images_per_second", 0))
         left = timedelta(seconds=round((total - done) * info["batch_size"] / speed)) if speed else ""
         return {
             "iteration": f"{done:,} of {total:,}",
             "training error %": f"{float(latest['train/error']):.2f}" if "train/error" in latest else "",
-            "test error %": f"{float(latest['test/error']):.2f}" if "test/error" in latest else "",
+            "test error %": f"{float(tested):.2f}" if tested else "",
             "images/s": f"{speed:,.0f}",
             "time left": str(left) if self.state == "running" else "",
         }
@@ -96,6 +112,56 @@ def list_jobs(
     return jobs
 
 
+def list_evaluations(runs: Sequence[Job], evaluation: str, predict: bool, data: str | None) -> list[Job]:
+    """The evaluation of the last checkpoint of every finished run.
+
+    Args:
+        evaluation: ten_crop or multi_scale.
+        predict: whether class probabilities are kept, instead of errors only.
+        data: the folder of the data; None leaves it to the run.
+    """
+    jobs = []
+    for run in runs:
+        checkpoint = newest_checkpoint(run.folder / "checkpoints")
+        if run.state == "finished" and checkpoint:
+            arguments = [f"--config={run.folder / 'config.yaml'}", f"--ckpt_path={checkpoint}"]
+            arguments += [f"--data.root={data}"] * bool(data)
+            jobs.append(evaluation_job(run.folder, arguments, evaluation, predict))
+    return jobs
+
+
+def list_weights(
+    experiments: Sequence[str], weights: str, evaluation: str, predict: bool, data: str | None, overlays: Sequence[str]
+) -> list[Job]:
+    """The evaluation of torchvision's weight files in a folder, for the experiments of whose networks there are any.
+
+    Raises:
+        BadInput: if the folder holds none of them.
+    """
+    names = {experiment: TORCHVISION[experiment] for experiment in experiments if experiment in TORCHVISION}
+    jobs = []
+    for experiment, name in names.items():
+        for path in sorted(Path(weights).glob(f"{name}[-.]*pth")):
+            [job] = list_jobs([experiment], [0], data, None, overlays)
+            # As these weights were trained.
+            arguments = [*job.arguments, "--data.normalization=channel_mean_std", "--model.bn_batches=0"]
+            if name in ("resnet50", "resnet101", "resnet152"):
+                arguments.append("--model.network.init_args.stride_in=3x3")
+            named, changes = describe(arguments)
+            folder = run_folder(named, [*changes, f"weights={path.stem}"], 0)
+            jobs.append(evaluation_job(folder, [*arguments, f"--ckpt_path={path}"], evaluation, predict))
+    if not jobs:
+        expected = ", ".join(f"{name}-*.pth" for name in names.values()) or "no networks of torchvision in this study"
+        raise BadInput(f"WEIGHTS={weights}: no weight files of this study's networks in that folder ({expected})")
+    return jobs
+
+
+def evaluation_job(folder: Path, arguments: list[str], evaluation: str, predict: bool) -> Job:
+    result = f"{'predictions' if predict else 'test'}-{evaluation}.json"
+    arguments = [*arguments, f"--data.evaluation={evaluation}"]
+    return Job(folder, arguments, "predict" if predict else "test", result)
+
+
 def run_jobs(jobs: Sequence[Job], at_once: int | None) -> bool:
     """Runs the jobs that have no result yet and shows how far they are; whether all have one in the end.
 
@@ -103,8 +169,7 @@ def run_jobs(jobs: Sequence[Job], at_once: int | None) -> bool:
     """
     for job in jobs:
         make_folder(job.folder)
-        if result := read_json(job.folder / "result.json"):
-            job.state = result["state"]
+        job.state = job.outcome() or job.state
     waiting = [job for job in jobs if job.state == "waiting"]
     gpus, cores = torch.cuda.device_count(), os.cpu_count() or 1
     # A thread alone does more than one of two that share a run (ResNet-20: 803 against 659 images/s each).
@@ -123,7 +188,7 @@ def run_jobs(jobs: Sequence[Job], at_once: int | None) -> bool:
                 job = waiting.pop(0)
                 start(job, free.pop(0), threads, gpus)
                 if not terminal:
-                    print(f"started {job.folder}", flush=True)
+                    print(f"started {job.name}", flush=True)
             for job in jobs:
                 if job.process and job.process.poll() is not None:
                     free.append(job.slot)
@@ -151,7 +216,7 @@ def start(job: Job, slot: int, threads: int, gpus: int) -> None:
     environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
     if gpus:
         environment["CUDA_VISIBLE_DEVICES"] = str(slot % gpus)
-    command = [sys.executable, "-m", "resnet_lightning", "fit", *job.arguments]
+    command = [sys.executable, "-m", "resnet_lightning", job.command, *job.arguments]
     log: IO[bytes]
     with (job.folder / "log.txt").open("ab") as log:
         job.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
@@ -161,9 +226,8 @@ def start(job: Job, slot: int, threads: int, gpus: int) -> None:
 def finish(job: Job) -> None:
     """Notes how a run ended."""
     job.process = None
-    result: dict[str, Any] | None = read_json(job.folder / "result.json")
-    job.state = result["state"] if result else "failed"
-    if not result:
+    job.state = job.outcome() or "failed"
+    if job.state == "failed":
         lines = (job.folder / "log.txt").read_text(errors="replace").strip().splitlines()
         job.error = lines[-1].removeprefix("resnet-lightning: ") if lines else "no reason given"
 
@@ -184,7 +248,8 @@ def stop(jobs: Sequence[Job]) -> None:
 def line(job: Job) -> str:
     """How far a run is, for a log file."""
     words = ", ".join(f"{name} {value}" for name, value in job.progress().items() if value)
-    return f"{job.state} {job.folder}: {job.error or words}"
+    said = job.error or words
+    return f"{job.state} {job.name}" + (f": {said}" if said else "")
 
 
 def overview(jobs: Sequence[Job]) -> Table:
@@ -198,7 +263,7 @@ def overview(jobs: Sequence[Job]) -> Table:
     for job in jobs:
         progress = {} if job.state == "waiting" else job.progress()
         cells = [progress.get(column, "") for column in columns]
-        table.add_row(str(job.folder), job.state, *cells)
+        table.add_row(job.name, job.state, *cells)
         if job.error:
             table.add_row("", f"[red]{job.error}[/red]")
     return table
