@@ -27,7 +27,7 @@ from resnet_lightning.callbacks.record import RunRecord
 from resnet_lightning.checkpoints import AtomicCheckpointIO, is_disk_full, newest_checkpoint
 from resnet_lightning.classifier import Classifier
 from resnet_lightning.data import ImageNet
-from resnet_lightning.data.imagenet import size_of
+from resnet_lightning.data.imagenet import ITERATIONS, size_of
 from resnet_lightning.devices import device_name, fastest_safe_precision
 from resnet_lightning.errors import BadInput, Diverged
 from resnet_lightning.evaluation.ensemble import ensemble
@@ -115,7 +115,7 @@ class CommandLine(LightningCLI):
             self._look_into_folder(config)
 
     def _folder_of(self, configs: list[Any], checkpoint: Path) -> Path:
-        """The run that is evaluated: that of its config.yaml, or of its checkpoint; else one for weights from elsewhere."""
+        """The run that is evaluated: its config.yaml's or its checkpoint's; else a folder for weights from elsewhere."""
         for folder in (Path(str(path)).parent for path in [*configs[-1:], checkpoint.parent]):
             if (folder / "run.json").exists():
                 return folder
@@ -227,7 +227,7 @@ class CommandLine(LightningCLI):
             )
 
     def predict(self, **arguments: Any) -> None:
-        """Writes the class probabilities of the evaluated images to predictions-<evaluation>.npy in the run's folder."""
+        """Writes the class probabilities of evaluated images to predictions-<evaluation>.npy in the run's folder."""
         self.datamodule.prepare_data()
         self.datamodule.setup("predict")
         checkpoint = Path(arguments["ckpt_path"])
@@ -269,13 +269,14 @@ def follow_data(config: Any) -> None:
     if config.data.class_path != IMAGENET:
         return
     options = config.data.init_args
-    if size := size_of(Path(options.root), options.batch_size):
+    iterations = ITERATIONS
+    if size := size_of(Path(options.root), options.batch_size):  # else a missing folder is refused when it is read
         classes, iterations = size
         network = config.model.network.get("init_args", {})
         if "num_classes" in network:
             network.num_classes = classes
-        if config.trainer.max_steps == -1:
-            config.trainer.max_steps = iterations
+    if config.trainer.max_steps == -1:
+        config.trainer.max_steps = iterations
     if config.trainer.val_check_interval is None:
         config.trainer.val_check_interval = max(1, config.trainer.max_steps // EVALUATIONS)
 

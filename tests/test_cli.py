@@ -1,5 +1,6 @@
 """Whole runs through the command line: what they leave, and that killing one changes nothing."""
 
+import json
 import os
 import re
 import shutil
@@ -41,14 +42,28 @@ def test_every_experiment_is_what_its_name_says(path: Path, monkeypatch: pytest.
     header = "".join(line for line in path.read_text().splitlines(keepends=True) if line.startswith("#"))
     assert str(path) in header
     base = EXPERIMENTS.name / Path(path.parts[1]) / "base.yaml"
-    match = re.fullmatch(r"(plain|resnet)(\d+)", path.stem)
-    leaf = [] if match else [f"--config={base.parent}/table6/resnet20.yaml"]
-    built = CommandLine([f"--config={base}", *leaf, f"--config={path}"], run=False)
+    match = re.fullmatch(r"(plain|resnet|vgg)(\d+)([bc]?)", path.stem)
+    leaf = {"imagenet": "table2/resnet18.yaml", "cifar10": "table6/resnet20.yaml"}.get(path.parts[1])
+    built = CommandLine(
+        [f"--config={base}", *[f"--config={base.parent}/{leaf}"] * (not match), f"--config={path}"], False
+    )
     if not match:
         return
-    family, depth = match[1], int(match[2])
+    family, depth, option = match[1], int(match[2]), match[3].upper()
     assert f"--config {base} --config {path}" in header
     assert built.model.network.depth == depth
+    if path.parts[1] == "imagenet":
+        name = f"{ {'plain': 'plain', 'resnet': 'ResNet', 'vgg': 'VGG'}[family] }-{depth}" + f" {option}" * bool(option)
+        assert built.model.network.name == name
+        assert built.trainer.max_steps == 600_000 and built.datamodule.batch_size == 256
+        rates = [built.model.schedule(600_000)(iteration) for iteration in (0, 149_999, 150_000, 299_999, 300_000)]
+        assert rates == pytest.approx([1, 1, 0.1, 0.1, 0.01])
+        published = PAPER["table3_10crop_val"]["rows"]
+        numbers = published.get(f"{name} A" if name == "ResNet-34" else name, [])
+        if "table2" in path.parts:
+            numbers = [PAPER["table2_plain_vs_resnet"][family][depth]]
+        assert numbers and all(f"{number:.2f} " in header for number in numbers)
+        return
     assert built.model.network.shortcut == ("none" if family == "plain" else "A")
     if path.parts[1] == "cifar10":
         assert (built.datamodule.batch_size, built.datamodule.validation_images) == (128, 0)
@@ -126,16 +141,19 @@ def test_its_checkpoint_is_evaluated_to_the_same_error(
         printed = capsys.readouterr().out
         [said] = re.findall(r"test/error\D+([\d.]+)", printed)
         assert float(said) == pytest.approx(error, abs=1e-3), command
-    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
+    written = json.loads((finished / "test-center.json").read_text())
+    assert (written["error"], written["images"]) == (pytest.approx(error, abs=1e-3), 360)
     main(["predict", *saved])
-    probabilities = np.loadtxt(finished / "predictions.csv", delimiter=",")
-    (finished / "predictions.csv").unlink()
-    assert probabilities.shape == (360, 10)
-    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-4)
+    rows = np.load(finished / "predictions-center.npy")
+    for name in ("test-center.json", "predictions-center.json", "predictions-center.npy"):
+        (finished / name).unlink()
+    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}.items() <= before.items()
+    assert rows["probabilities"].shape == (360, 10)
+    np.testing.assert_allclose(rows["probabilities"].sum(1), 1, atol=1e-4)
     data = Digits()
     data.setup("test")
-    labels = data.sets["test"][1].numpy()
-    assert 100 * (probabilities.argmax(1) != labels).mean() == pytest.approx(error, abs=1e-3)
+    assert (rows["label"] == data.sets["test"][1].numpy()).all()
+    assert 100 * (rows["probabilities"].argmax(1) != rows["label"]).mean() == pytest.approx(error, abs=1e-3)
 
 
 def test_held_out_images_are_measured_beside_the_test_set(workplace: Path) -> None:
@@ -318,12 +336,12 @@ def test_a_study_runs_what_is_missing(workplace: Path, capfd: pytest.CaptureFixt
 
 
 def test_a_study_whose_run_fails_says_which_and_why(workplace: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    Path("large.yaml").write_text("data: {init_args: {batch_size: 2000}}\n")
+    Path("odd.yaml").write_text("model: {optimizer: {init_args: {lr: -0.1}}}\n")
     with pytest.raises(SystemExit) as exit:
-        main(["study", "demo", "--steps=4", "--with=large.yaml", "--only", "resnet20"])
+        main(["study", "demo", "--steps=4", "--with=odd.yaml", "--only", "resnet20"])
     assert exit.value.code == 1
     printed = "".join(capfd.readouterr())
-    assert re.search(r"failed runs/digits/resnet20@max_steps=4,large/seed0: batch_size 2000", printed)
+    assert re.search(r"failed runs/digits/resnet20@max_steps=4,odd/seed0: model.optimizer: .*-0.1", printed)
 
 
 def test_progress_in_a_log_file_is_a_line_at_each_evaluation(

@@ -75,7 +75,7 @@ def test_a_batch_is_what_a_loop_over_its_images_gives(normalization: Normalizati
         (dy, dx), flip = divmod(view // 2, 2 * p + 1), view % 2
         expected = slow_view(pixels[image].numpy(), mean, std, p, dy, dx, flip, order)
         np.testing.assert_allclose(result.permute(1, 2, 0), expected, atol=1e-5)
-    whole, _ = next(iter(EvaluationBatches(images, 7)))
+    whole, *_ = next(iter(EvaluationBatches(images, 7)))
     for image in range(7):
         expected = slow_view(pixels[image].numpy(), mean, std, p, p, p, 0, order)
         np.testing.assert_allclose(whole[image].permute(1, 2, 0), expected, atol=1e-5)
@@ -158,7 +158,8 @@ def test_processes_share_every_training_batch(world_size: int) -> None:
 @pytest.mark.parametrize("batch_size", [4, 500])
 def test_processes_evaluate_every_image_once(world_size: int, batch_size: int) -> None:
     ranks = [EvaluationBatches(numbered(13), batch_size, rank, world_size) for rank in range(world_size)]
-    counted = [int(label) for batches in ranks for _, labels in batches for label in labels]
+    counted = [int(label) for batches in ranks for _, labels, _ in batches for label in labels]
+    assert sorted(int(n) for batches in ranks for *_, numbers in batches for n in numbers) == list(range(13))
     assert sorted(counted) == list(range(13))
     assert all(len(list(batches)) == len(batches) for batches in ranks)
 

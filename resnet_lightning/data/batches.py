@@ -131,7 +131,8 @@ class EvaluationBatches:
 
     def __init__(self, images: Images, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
         self.images = images
-        self.chunks: Sequence[Tensor] = torch.arange(rank, len(images), world_size, device=images.labels.device).split(batch_size)
+        numbers = torch.arange(rank, len(images), world_size, device=images.labels.device)
+        self.chunks: Sequence[Tensor] = numbers.split(batch_size)
 
     def __len__(self) -> int:
         return len(self.chunks)

@@ -1,4 +1,4 @@
-"""What happens to the colours of a whole batch on its device: PCA colour augmentation and normalisation (section 3.4)."""
+"""The colours of a whole batch, on its device: PCA colour augmentation and normalisation (section 3.4)."""
 
 import random
 

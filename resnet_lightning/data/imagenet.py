@@ -104,7 +104,7 @@ class ImageNet(LightningDataModule):
     def title(self) -> str:
         classes, counts = len(self.sets["val"].classes), [self.size("train"), self.size("val")]
         name = "ImageNet"
-        if (classes, *counts) != WHOLE:
+        if (classes, *counts) not in (WHOLE, (WHOLE[0], 0, WHOLE[2])):  # weights can be tested without training images
             name = f"{self.root.resolve().name} ({classes} classes, {counts[0]:,} + {counts[1]:,} images)"
         return name + ("" if self.image_size == 224 else f" at {self.image_size}×{self.image_size}")
 
@@ -149,7 +149,9 @@ class ImageNet(LightningDataModule):
                 f"batch_size {self.batch_size}: it is shared by {world_size} devices, which do not divide it"
             )
         if "train" not in self.sets:
-            raise BadInput(f"{self.root / 'train'} does not exist: batch normalisation's statistics need it (bn_batches)")
+            raise BadInput(
+                f"{self.root / 'train'} does not exist: bn_batches needs it, or make that 0"
+            )
         read = decode.random_scale_crop if self.augmentation == "scale" else decode.random_resized_crop
         files = ImageFiles(self.sets["train"], partial(read, size=self.image_size), self.colour_sigma)
         return TrainingFiles(files, self.damage, self.batch_size, self.seed, self._workers(), rank, world_size)
@@ -253,7 +255,7 @@ def by_shape(listing: Listing, numbers: Tensor, most: int) -> list[Tensor]:
 
 
 def size_of(root: Path, batch_size: int) -> tuple[int, int] | None:
-    """Number of classes, and iterations that make as many epochs as the paper's 600,000 of 256 on the whole of ImageNet.
+    """Number of classes, and iterations for as many epochs as the paper's 600,000 of 256 on the whole of ImageNet.
 
     None if there are no class folders in train or val.
     """

@@ -1,4 +1,4 @@
-"""Which image files an ImageNet folder holds, and the class of each: class folders, or ILSVRC's flat val with its list."""
+"""Which image files an ImageNet folder holds, and their classes: class folders, or ILSVRC's flat val with its list."""
 
 import os
 import re
@@ -18,7 +18,7 @@ from resnet_lightning.errors import BadInput
 
 
 class Listing(NamedTuple):
-    """The images of one set, in the order of their names within their classes, or of their names alone in a flat folder.
+    """The images of one set, by class and name, or by name alone in a flat folder.
 
     Args:
         paths: of the files, as bytes [N]: a million Python strings would be copied into every worker.

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,10 +14,20 @@ from resnet_lightning.reporting.runs import Run
 
 # The palette of Okabe and Ito, told apart by colour-blind readers; 110 is black as in the paper.
 COLOURS = {20: "#E69F00", 32: "#56B4E9", 44: "#009E73", 56: "#D55E00", 110: "#000000", 1202: "#CC79A7"}
+COLOURS |= {18: "#0072B2", 34: "#D55E00"}  # of ImageNet, never in one figure with CIFAR-10's
 OTHER_COLOURS = ("#0072B2", "#7F7F7F", "#8C564B")
 LABEL_SIZE, TEXT_SIZE = 7.5, 8.0  # points
-TOP = 20  # percent, of the full-length figures
 LATE = 35_000  # iterations, where the panel of the deepest ResNets begins
+
+
+class Frame(NamedTuple):
+    """The axes of the paper's figures: marks on the error axis (percent), whose ends they are, and iterations apart."""
+
+    errors: tuple[int, ...]
+    iterations: float
+
+
+FRAMES = {"CIFAR-10": Frame((0, 5, 10, 20), 1e4), "ImageNet": Frame((20, 30, 40, 50, 60), 1e5)}
 
 
 @dataclass(frozen=True)
@@ -109,9 +120,10 @@ def spread(places: Sequence[float], gap: float, bottom: float, top: float) -> li
 def scale(axes: Axes, setting: Setting, highest: float, late: bool) -> None:
     """The paper's axes for its full length of training; otherwise from 0 to what there is."""
     if setting.full:
-        axes.set_ylim(0, TOP)
-        axes.set_yticks([0, 1, 5, 10, TOP] if late else [0, 5, 10, TOP])
-        axes.xaxis.set_major_locator(MultipleLocator(1e4))
+        frame = FRAMES[setting.papers]
+        axes.set_ylim(frame.errors[0], frame.errors[-1])
+        axes.set_yticks(sorted({*frame.errors, 1}) if late else frame.errors)
+        axes.xaxis.set_major_locator(MultipleLocator(frame.iterations))
         axes.set_xlim(LATE if late else 0, setting.iterations)
     else:
         axes.set_ylim(0, min(100.0, 1.05 * max(highest, 1.0)))

@@ -1,4 +1,4 @@
-"""Figures 1 and 6 from run folders in the paper's layout, and both families side by side."""
+"""Figures 1, 4 and 6 from run folders in the paper's layout, and both families side by side."""
 
 import textwrap
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from resnet_lightning.files import write_atomically
-from resnet_lightning.reporting.curves import LATE, TEXT_SIZE, TOP, draw, error_curves, name_ends, scale
+from resnet_lightning.reporting.curves import FRAMES, LATE, TEXT_SIZE, draw, error_curves, name_ends, scale
 from resnet_lightning.reporting.groups import Kind, by_network, groups
 from resnet_lightning.reporting.runs import Run
 
@@ -33,6 +33,15 @@ def figure1(runs: Sequence[Run]) -> Figure:
     plain = _plain(runs)
     panels = [Panel("plain", plain, ("train",), "training error"), Panel("plain", plain, ("test",), "test error")]
     return _figure(runs, panels)
+
+
+def figure4(runs: Sequence[Run]) -> Figure:
+    """Training error and validation error of centre crops (percent), of plain networks and of ResNets, in two panels.
+
+    Raises:
+        ValueError: if the runs are not all of one setting.
+    """
+    return degradation(runs)
 
 
 def figure6(runs: Sequence[Run]) -> Figure:
@@ -105,12 +114,16 @@ def _figure(runs: Sequence[Run], panels: Sequence[Panel]) -> Figure:
         tested = {curve.name for curve in curves.get("test", [])}
         ends = [curve for kind, own in curves.items() for curve in own if kind == "test" or curve.name not in tested]
         hidden |= dict.fromkeys(name_ends(axes, ends))
-    caption = "dashed: training error; bold: test error"
+    on = {run.evaluated_on for panel, _ in drawn for run in panel.runs if run.last("test/error") is not None}
+    caption = "dashed: training error; bold: "
+    caption += "validation error of centre crops" if on == {"validation"} else "test error"
     if any((curve.high > curve.low).any() for curve in everything):
         caption += "; lines: mean of the seeds, bands: lowest to highest"
     if hidden:
-        caption += f"; ends above {TOP} %: {', '.join(hidden)}"
-    figure.text(0.5, 0.02, caption, ha="center", fontsize=TEXT_SIZE - 1, color="#444444")
+        caption += f"; ends above {FRAMES[setting.papers].errors[-1] if setting.full else 100} %: {', '.join(hidden)}"
+    lines = textwrap.wrap(caption, int(19 * width))
+    figure.subplots_adjust(bottom=(0.46 + 0.12 * len(lines)) / height)
+    figure.text(0.5, 0.02, "\n".join(lines), ha="center", fontsize=TEXT_SIZE - 1, color="#444444")
     return figure
 
 

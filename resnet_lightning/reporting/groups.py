@@ -7,50 +7,69 @@ from typing import Literal, NamedTuple
 
 from resnet_lightning.reporting.runs import Run
 
-FULL_LENGTH = 64_000  # iterations, section 4.2
-WHOLE_CIFAR10 = ("CIFAR-10", "CIFAR-10 (JPEG)")
+WHOLE = ("CIFAR-10", "CIFAR-10 (JPEG)", "ImageNet")
+PAPERS = {"CIFAR-10": (64_000, 128), "ImageNet": (600_000, 256)}  # iterations and batch, sections 4.2 and 3.4
 NOTHING = "–"
 Kind = Literal["train", "test"]
 
 
 class Setting(NamedTuple):
-    """What runs must share before their errors are compared: data, planned iterations, and other changes."""
+    """What runs must share before their errors are compared: data, planned iterations, and other changes.
+
+    Weights that others trained have a setting of their own: nothing here says how they were trained.
+    """
 
     data: str
     iterations: int
     changes: tuple[str, ...]
+    of_others: bool = False
 
     @property
     def full(self) -> bool:
-        """Whether this is the paper's training on the whole of CIFAR-10."""
-        return self.data in WHOLE_CIFAR10 and self.iterations == FULL_LENGTH and not self.changes
+        """Whether this is the paper's training on the whole of CIFAR-10 or ImageNet."""
+        as_long = self.iterations == PAPERS.get(self.papers, (0,))[0]
+        return self.data in WHOLE and as_long and not self.changes and not self.of_others
+
+    @property
+    def papers(self) -> str:
+        """Which of the paper's data sets this is, or nothing: a part of ImageNet's classes is other data."""
+        if self.data.startswith("CIFAR-10"):
+            return "CIFAR-10"
+        return "ImageNet" if self.data.partition(" at ")[0] == "ImageNet" else ""
 
     @property
     def cifar10(self) -> bool:
-        return self.data.startswith("CIFAR-10")
+        return self.papers == "CIFAR-10"
+
+    @property
+    def imagenet(self) -> bool:
+        return self.papers == "ImageNet"
 
     @property
     def title(self) -> str:
         """What was trained, in words, as a table's title says it."""
-        if self.full:
-            return f"{self.data}, full length: {self.iterations:,} iterations of 128"
+        if self.of_others:
+            return f"{self.data}: weights of others, evaluated here, not trained here"
         words = f"{self.data}: {self.iterations:,} iterations"
-        if self.cifar10 and self.iterations == FULL_LENGTH:
+        full, batch = PAPERS.get(self.papers, (0, 0))
+        if self.full:
+            return f"{self.data}, full length: {self.iterations:,} iterations of {batch}"
+        if full == self.iterations:
             words = f"Changed runs on {words}"
-        elif self.cifar10:
-            kind = "Shortened" if self.iterations < FULL_LENGTH else "Longer"
-            words = f"{kind} runs on {words} instead of {FULL_LENGTH:,}"
+        elif full:
+            words = f"{'Shortened' if self.iterations < full else 'Longer'} runs on {words} instead of {full:,}"
         return words + (f"; changed: {', '.join(self.changes)}" if self.changes else "")
 
 
 def groups(runs: Sequence[Run]) -> list[tuple[Setting, list[Run]]]:
-    """The runs by setting: full-length ones first, then by data, the longest first."""
+    """The runs by setting: full-length ones first, then by data, the longest first; weights of others last."""
     found: dict[Setting, list[Run]] = {}
     for run in runs:
         # A changed length is in the iterations already.
         changes = tuple(change for change in run.changes if not change.startswith("max_steps="))
-        found.setdefault(Setting(run.data, run.iterations, changes), []).append(run)
-    order = sorted(found, key=lambda setting: (not setting.full, setting.data, -setting.iterations, setting.changes))
+        setting = Setting(run.data, 0, (), True) if run.weights else Setting(run.data, run.iterations, changes)
+        found.setdefault(setting, []).append(run)
+    order = sorted(found, key=lambda own: (own.of_others, not own.full, own.data, -own.iterations, own.changes))
     return [(setting, found[setting]) for setting in order]
 
 

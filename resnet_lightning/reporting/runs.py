@@ -28,11 +28,14 @@ class Run:
         iterations: planned.
         changes: what differs from the experiment's file.
         data: what it was trained and tested on, in words.
-        state: "finished", "diverged", or "unfinished" (going on or interrupted).
+        state: "finished", "diverged", "unfinished" (going on or interrupted), or "evaluated" (weights of others).
         iteration: reached so far.
         train_error: at the last iteration, over the last stretch of training images; None if there is none.
-        test_error: at the last iteration at which it was measured; None if there is none.
+        test_error: at the last iteration at which it was measured; None if there is none. A run without a test set, as
+            on ImageNet, whose test labels are not public, has the error on its validation set here.
         rows: of metrics.csv, by iteration.
+        evaluations: of one of its checkpoints: the contents of test-<evaluation>.json.
+        weights: the file of weights that others trained and that were only evaluated here; empty for a run.
     """
 
     folder: Path
@@ -51,11 +54,24 @@ class Run:
     train_error: float | None
     test_error: float | None
     rows: dict[int, dict[str, float]] = field(repr=False, compare=False)
+    evaluations: dict[str, dict[str, Any]] = field(repr=False, compare=False)
+    weights: str
 
     def curve(self, column: str) -> tuple[list[int], list[float]]:
-        """The iterations at which a column of metrics.csv was measured, and its values in the column's unit."""
+        """The iterations at which a column of metrics.csv was measured, and its values in the column's unit.
+
+        The test set is the validation set where a run has no other.
+        """
         points = [(iteration, row[column]) for iteration, row in self.rows.items() if column in row]
+        if not points and column.startswith("test/"):
+            return self.curve(column.replace("test/", "val/"))
         return [iteration for iteration, _ in points], [value for _, value in points]
+
+    @property
+    def evaluated_on(self) -> str:
+        """The images that test_error is of, in a word: test or validation."""
+        columns = {column for row in self.rows.values() for column in row}
+        return "validation" if "val/error" in columns and "test/error" not in columns else "test"
 
     def last(self, column: str) -> float | None:
         """The latest value of a column of metrics.csv, or None if it was never measured."""
@@ -90,17 +106,21 @@ def _load(folder: Path) -> Run | None:
     info = _json(folder / "run.json") if (folder / "run.json").exists() else result
     if not info:
         return None
+    if info.get("weights"):  # has no training of its own
+        info = {"iterations": 0, "train_images": 0, **info}
     rows = _rows(folder / "metrics.csv")
     try:
         run = Run(
             folder=folder,
             changes=tuple(info["changes"]),
             **{name: info[name] for name in GIVEN},
-            state=result.get("state", "unfinished"),
+            state="evaluated" if info.get("weights") else result.get("state", "unfinished"),
             iteration=result.get("iteration", max(rows, default=0)),
             train_error=result.get("train_error"),
-            test_error=result.get("test_error"),
+            test_error=result.get("test_error", result.get("val_error")),
             rows=rows,
+            evaluations=_evaluations(folder, info["data"]),
+            weights=Path(info.get("weights") or "").name,
         )
     except (KeyError, TypeError, ValueError) as error:
         _skip(f"{folder / 'run.json'} is damaged ({error!r})")
@@ -108,6 +128,31 @@ def _load(folder: Path) -> Run | None:
     if run.state != "unfinished":
         return run
     return replace(run, train_error=run.last("train/error"), test_error=run.last("test/error"))
+
+
+def _evaluations(folder: Path, data: str) -> dict[str, dict[str, Any]]:
+    """The contents of each test-<evaluation>.json on the run's own data, with the iteration of its checkpoint."""
+    found = {}
+    for path in sorted(folder.glob("test-*.json")):
+        contents = _json(path)
+        if contents and not isinstance(contents.get("error"), int | float):
+            _skip(f"{path} is damaged (no error in percent)")
+        elif contents and contents.get("data", data) != data:
+            _skip(f"{path} is of {contents['data']}, not of the run's data, {data}")
+        elif contents:
+            iteration = iteration_of(str(contents.get("checkpoint", "")))
+            found[path.stem.removeprefix("test-")] = {"iteration": iteration, **contents}
+    return found
+
+
+def iteration_of(checkpoint: str) -> int:
+    """The iteration that a checkpoint's name says; 0 if it says none.
+
+    >>> iteration_of("checkpoints/iteration=600000.ckpt")
+    600000
+    """
+    number = Path(checkpoint).stem.rpartition("iteration=")[2]
+    return int(number) if number.isdecimal() else 0
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+from resnet_lightning.reporting.cells import about, difference, length, setting_table
 from resnet_lightning.reporting.degradation import degradation_sentence
 from resnet_lightning.reporting.groups import (
-    FULL_LENGTH,
     NOTHING,
+    PAPERS,
     Setting,
     by_network,
     groups,
@@ -17,7 +18,7 @@ from resnet_lightning.reporting.groups import (
 from resnet_lightning.reporting.runs import Run, paper
 from resnet_lightning.reporting.table import Table
 
-UNMEASURED = Setting("CIFAR-10", FULL_LENGTH, ())
+UNMEASURED = Setting("CIFAR-10", PAPERS["CIFAR-10"][0], ())
 
 
 def table6(runs: Sequence[Run]) -> list[Table]:
@@ -41,14 +42,14 @@ def table6(runs: Sequence[Run]) -> list[Table]:
         notes = ["Published: He et al. (2015), Table 6."]
         if bests:
             notes = [f"{notes[0]} Where it gives a mean of several runs, that; its best: {', '.join(bests)}."]
-        tables.append(_table("Table 6", setting, group, rows, notes if setting.cifar10 else []))
+        tables.append(setting_table("Table 6", setting, group, rows, notes if setting.cifar10 else []))
     return tables
 
 
 def degradation_table(runs: Sequence[Run]) -> list[Table]:
     """Training and test errors (percent) by depth, without and with shortcuts: one table per setting."""
     table6, figure6 = paper()["table6_cifar10"]["resnet"], paper()["figures"]["fig6"]["read_off"]["end_test"]
-    published = {name: _about(error) for name, error in figure6.items()}
+    published = {name: about(error) for name, error in figure6.items()}
     published |= {f"ResNet-{depth}": _published(entry) for depth, entry in table6.items()}
     tables = []
     for setting, group in groups(runs):
@@ -57,9 +58,9 @@ def degradation_table(runs: Sequence[Run]) -> list[Table]:
             row = {"Network": name, "Layers": str(own[0].depth)}
             if setting.cifar10:
                 row["Published test error %"] = published.get(name, NOTHING)
-            rows.append(row | _errors(own) | _length(setting, own))
+            rows.append(row | _errors(own) | length(setting, own))
         notes = [degradation_sentence(group), "Published: Table 6; ≈ is read off the printed Figure 6."]
-        tables.append(_table("Degradation", setting, group, rows, notes[: 1 + setting.cifar10]))
+        tables.append(setting_table("Degradation", setting, group, rows, notes[: 1 + setting.cifar10]))
     return tables
 
 
@@ -76,23 +77,19 @@ def figure6_table(runs: Sequence[Run]) -> list[Table]:
             own = networks.get(name, [])
             row = {"Network": name, "Layers": str(own[0].depth) if own else name.partition("-")[2]}
             if setting.cifar10:
-                row["Published training error %"] = _about(read_off["end_train"].get(name))
-                row["Published test error %"] = _about(read_off["end_test"].get(name))
-            rows.append(row | _errors(own) | _length(setting, own))
+                row["Published training error %"] = about(read_off["end_train"].get(name))
+                row["Published test error %"] = about(read_off["end_test"].get(name))
+            rows.append(row | _errors(own) | length(setting, own))
         notes = [
             f"Published: read off the printed Figure 6, to ±{tolerance['train']} (training) and ±{tolerance['test']} "
             f"(test). plain-110 there: {paper()['table6_cifar10']['plain_110']}."
         ]
-        tables.append(_table("Figure 6", setting, group, rows, notes if setting.cifar10 else []))
+        tables.append(setting_table("Figure 6", setting, group, rows, notes if setting.cifar10 else []))
     return tables
 
 
 def _row6(setting: Setting, name: str, entry: dict[str, Any], own: list[Run]) -> dict[str, str]:
-    ours = mean_error(own, "test")
     published = entry.get("mean", entry.get("error"))  # means beside means
-    difference = NOTHING
-    if setting.full and ours is not None and published is not None:
-        difference = f"{round(round(ours, 2) - published, 2) + 0.0:+.2f}"  # never -0.00
     return {
         "Network": name,
         "Layers": str(own[0].depth if own else entry.get("layers", NOTHING)),
@@ -100,9 +97,9 @@ def _row6(setting: Setting, name: str, entry: dict[str, Any], own: list[Run]) ->
         "Published error %": _published(entry),
         "Measured error %": measured(own, "test"),
         "Seeds": seeds(own),
-        "Difference": difference,
+        "Difference": difference(setting, mean_error(own, "test"), published),
         "Training error %": measured(own, "train"),
-        **_length(setting, own),
+        **length(setting, own),
         "Data": setting.data if own else NOTHING,
     }
 
@@ -111,35 +108,7 @@ def _errors(own: list[Run]) -> dict[str, str]:
     return {"Training error %": measured(own, "train"), "Test error %": measured(own, "test"), "Seeds": seeds(own)}
 
 
-def _length(setting: Setting, own: list[Run]) -> dict[str, str]:
-    return {"Iterations": f"{setting.iterations:,}" if own else NOTHING}
-
-
 def _published(entry: dict[str, Any]) -> str:
     if "mean" in entry:
         return f"{entry['mean']:.2f} ± {entry['std']:.2f}"
     return f"{entry['error']:.2f}" if entry else NOTHING
-
-
-def _about(error: float | str | None) -> str:
-    return NOTHING if error is None else f"≈ {error}" if isinstance(error, float) else str(error)
-
-
-def _table(
-    label: str, setting: Setting, group: Sequence[Run], rows: list[dict[str, str]], notes: Sequence[str]
-) -> Table:
-    title = f"{label}. {setting.title}" if setting.full else setting.title
-    said = ["Errors at the last iteration, never the best; ± is the sample standard deviation over the seeds."]
-    if group:
-        images = " or ".join(f"{number:,}" for number in sorted({run.train_images for run in group}))
-        said.append(f"Trained on {images} images.")
-    if any(run.state == "unfinished" for run in group):
-        said.append("“at …” is a run that is not finished; no mean counts it.")
-    if setting.cifar10 and not setting.full:
-        said.append("These runs are not the paper's, whose errors are shown for orientation only.")
-    return Table(
-        title,
-        tuple(rows[0]),
-        tuple(tuple(row.values()) for row in rows),
-        tuple(note for note in [*notes, " ".join(said)] if note),
-    )
