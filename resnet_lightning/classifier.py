@@ -69,6 +69,7 @@ class Classifier(LightningModule):
         # costs as much as the optimizer step of a small network.
         self.window: list[tuple[Tensor, Tensor]] = []
         self.window_start = (0, 0.0)
+        self.evaluated = 0  # the iteration at which the last evaluation was made
 
     def forward(self, images: Tensor) -> Tensor:
         return self.network(images)  # type: ignore[no-any-return]
@@ -98,6 +99,15 @@ class Classifier(LightningModule):
     def on_train_start(self) -> None:
         self.window = [(loss.to(self.device), mistakes.to(self.device)) for loss, mistakes in self.window]
         self.window_start = (self.trainer.global_step, time.perf_counter())
+        # A checkpoint is written before the evaluation that is due at the same iteration, and Lightning does not make
+        # that up when a run goes on from it.
+        trainer: Any = self.trainer
+        iteration, every = trainer.global_step, trainer.val_check_interval
+        if iteration and isinstance(every, int) and iteration % every == 0 and iteration != self.evaluated:
+            trainer.validating = True
+            with torch.no_grad():
+                trainer.fit_loop.epoch_loop.val_loop.run()
+            trainer.training = True
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         # The schedule may depend on the training error, so that is logged first, and both before a checkpoint can be
@@ -136,6 +146,7 @@ class Classifier(LightningModule):
 
     def on_validation_end(self) -> None:
         self.window_start = (self.trainer.global_step, time.perf_counter())  # evaluation is not training time
+        self.evaluated = self.trainer.global_step
 
     def on_test_start(self) -> None:
         if self.bn_batches:
@@ -190,6 +201,7 @@ class Classifier(LightningModule):
             logger.log_metrics(row, step=self.trainer.global_step)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["evaluated"] = self.evaluated
         checkpoint["network"] = str(getattr(self.network, "name", type(self.network).__name__))
         if self.window:
             # Of every process, since only the first one writes: [processes, iterations] and [processes, iterations, B].
@@ -216,6 +228,7 @@ class Classifier(LightningModule):
                 f"the checkpoint holds {checkpoint.get('network', 'another network')}, not the configured "
                 f"{getattr(self.network, 'name', type(self.network).__name__)} (they differ in {different[0]})"
             )
+        self.evaluated = checkpoint.get("evaluated", 0)
         if window := checkpoint.get("window"):
             rank = self.trainer.global_rank if len(window[0]) == self.trainer.world_size else 0
             self.window = list(zip(window[0][rank], window[1][rank].bool(), strict=True))

@@ -115,7 +115,7 @@ class CommandLine(LightningCLI):
             self._look_into_folder(config)
 
     def _folder_of(self, configs: list[Any], checkpoint: Path) -> Path:
-        """The run that is evaluated: its config.yaml's or its checkpoint's; else a folder for weights from elsewhere."""
+        """The run that is evaluated: its config.yaml's or its checkpoint's; else one for weights from elsewhere."""
         for folder in (Path(str(path)).parent for path in [*configs[-1:], checkpoint.parent]):
             if (folder / "run.json").exists():
                 return folder

@@ -4,14 +4,15 @@ import math
 
 import pytest
 import torch
+import torchvision
 from conftest import PAPER
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from resnet_lightning.errors import BadInput
-from resnet_lightning.networks import ResNet, Shortcut, cifar_resnet
-from resnet_lightning.networks.blocks import BasicBlock
+from resnet_lightning.networks import ResNet, Shortcut, cifar_resnet, imagenet_resnet
+from resnet_lightning.networks.blocks import BasicBlock, Bottleneck, StrideIn
 from resnet_lightning.networks.shortcuts import ZeroPadding
 
 OPTIONS: tuple[Shortcut, ...] = ("none", "A", "B", "C")
@@ -136,3 +137,63 @@ def test_the_smallest_depth() -> None:
 def test_bad_depth_or_shortcut(depth: int, shortcut: Shortcut) -> None:
     with pytest.raises(BadInput, match=f"depth {depth}" if depth != 20 else f"shortcut '{shortcut}'"):
         cifar_resnet(depth, shortcut)
+
+
+# ImageNet -----------------------------------------------------------------------------------------------------------
+
+IMAGENET = PAPER["counts_imagenet"]
+STRIDES: dict[str, StrideIn] = {"macs": "1x1", "macs_v1": "1x1", "macs_v15": "3x3"}
+
+
+@pytest.mark.parametrize("depth", IMAGENET["resnet"])
+def test_imagenet_counts_are_the_published_ones(depth: int) -> None:
+    expected = {option: counts for option, counts in IMAGENET["resnet"][depth].items()}
+    expected |= {"none": IMAGENET["plain"][depth]} if depth in IMAGENET["plain"] else {}
+    for option, counts in expected.items():
+        for name, stride_in in STRIDES.items():
+            if name not in counts:
+                continue
+            with torch.device("meta"):
+                network = imagenet_resnet(depth, option, stride_in=stride_in)
+                images = torch.empty(1, 3, 224, 224)
+            with FlopCounterMode(display=False) as counter:
+                assert network(images).shape == (1, 1000)
+            assert (parameters(network), counter.get_total_flops()) == (counts["params"], 2 * counts[name])
+            convolutions = {key for key, module in network.named_modules() if isinstance(module, nn.Conv2d)}
+            projections = {key for key in convolutions if "downsample" in key}
+            assert len(projections) == counts.get("proj", 0) and len(convolutions - projections) == depth - 1
+            assert network.features(images).shape[2:] == (7, 7)
+
+
+@pytest.mark.parametrize("depth", [18, 34, 50, 101, 152])
+def test_torchvision_weights_give_torchvision_scores(depth: int) -> None:
+    theirs = getattr(torchvision.models, f"resnet{depth}")(num_classes=5)
+    for module in theirs.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.2, 0.6)
+            nn.init.uniform_(module.running_mean, -0.1, 0.1)
+    ours = imagenet_resnet(depth, "B", num_classes=5, stride_in="3x3")
+    ours.load_state_dict(theirs.state_dict(), strict=True)
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        for training in (False, True):
+            expected = theirs.train(training)(images)
+            torch.testing.assert_close(ours.train(training)(images), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_a_bottleneck_strides_where_it_is_told() -> None:
+    first, second = (Bottleneck(8, 16, 2, "B", stride_in) for stride_in in ("1x1", "3x3"))
+    assert [first.conv1.stride, first.conv2.stride] == [(2, 2), (1, 1)]
+    assert [second.conv1.stride, second.conv2.stride] == [(1, 1), (2, 2)]
+
+
+@pytest.mark.parametrize(("depth", "option", "name"), [(34, "A", ""), (34, "B", " B"), (50, "B", ""), (50, "A", " A")])
+def test_networks_are_named_as_in_the_tables(depth: int, option: Shortcut, name: str) -> None:
+    with torch.device("meta"):
+        assert imagenet_resnet(depth, option).name == f"ResNet-{depth}{name}"
+
+
+@pytest.mark.parametrize(("depth", "stride_in"), [(20, "1x1"), (50, "2x2")])
+def test_bad_imagenet_networks(depth: int, stride_in: StrideIn) -> None:
+    with pytest.raises(BadInput, match="depth 20: .* 18, 34, 50, 101, 152" if depth == 20 else "stride_in '2x2'"):
+        imagenet_resnet(depth, "A", stride_in=stride_in)

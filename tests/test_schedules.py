@@ -1,14 +1,16 @@
 """The learning rate at the iterations where the paper changes it (section 4.2), and as an optimizer applies it."""
 
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from conftest import fit
 from torch.optim.lr_scheduler import LambdaLR
 
 from resnet_lightning.errors import BadInput
-from resnet_lightning.schedules import Schedule, Steps, Triangle
+from resnet_lightning.schedules import Plateau, Schedule, Steps, Triangle
 
 AT = (0, 399, 400, 31_999, 32_000, 47_999, 48_000, 63_999)
 
@@ -97,3 +99,28 @@ def test_a_triangle() -> None:
 def test_bad_settings(build: Any, named: str) -> None:
     with pytest.raises(BadInput, match=named):
         build()
+
+
+def test_plateau_drops_after_so_many_evaluations_without_a_new_best() -> None:
+    schedule = Plateau(100, patience=2, threshold=0.5)
+    for iteration, error in (
+        (10, 50.0),
+        (20, 40.0),
+        (30, 39.8),
+        (40, 40.5),
+        (50, 30.0),
+        (60, 30.0),
+        (60, 30.0),
+        (70, 31),
+    ):
+        schedule.observe_validation(iteration, error)  # 39.8 is no new best, and the second look at 60 counts once
+    assert [schedule(iteration) for iteration in (0, 40, 41, 70)] == pytest.approx([1, 1, 0.1, 0.1])
+    assert schedule(71) == pytest.approx(0.01)
+
+
+def test_plateau_never_looks_at_test_images(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plateau = "--model.schedule=resnet_lightning.schedules.Plateau"
+    with pytest.raises(SystemExit):
+        fit("--trainer.max_steps=4", plateau, "--run=r")
+    assert "validation_images" in capsys.readouterr().err
+    fit("--trainer.max_steps=4", plateau, "--run=r", "--data.validation_images=100")

@@ -113,15 +113,18 @@ class TrainingFiles:
 
     def __iter__(self) -> Iterator[TrainingBatch]:
         if self.stream is None:  # one stream over all epochs: the workers never run dry between two
-            place = slice(self.rank, self.batch_size, self.world_size)
-            keys = training_keys(len(self.files.listing.paths), self.batch_size, self.seed, self.batches, place)
-            self.stream = iter(loader(self.files, keys, self.workers))
+            self.stream = iter(loader(self.files, self.keys(), self.workers))
         for _ in range(self.batches % len(self), len(self)):
             self.batches += 1
             pixels, shifts, numbers, damaged = next(self.stream)
             self.damage.note(damaged)
             if len(numbers):
                 yield TrainingBatch(pixels, shifts, self.files.listing.labels[numbers])
+
+    def keys(self) -> Iterator[list[Key]]:
+        """This process's part of each batch from the present one on, without end."""
+        place = slice(self.rank, self.batch_size, self.world_size)
+        return training_keys(len(self.files.listing.paths), self.batch_size, self.seed, self.batches, place)
 
     def state_dict(self) -> dict[str, int]:
         return {"batches": self.batches}

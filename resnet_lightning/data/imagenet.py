@@ -133,8 +133,8 @@ class ImageNet(LightningDataModule):
         train = self.root / "train"
         if stage == "fit" or train.is_dir():  # weights from elsewhere can be tested without training images
             self.sets["train"] = class_folders(train)
-            if self.batch_size > self.size("train"):
-                raise BadInput(f"batch_size {self.batch_size}: there are {self.size('train'):,} training images")
+        if stage == "fit":
+            self._check_batch_size()
         classes = self.sets["train"].classes if "train" in self.sets else None
         self.sets["val"] = validation_images(self.root / "val", self.val_map, classes)
 
@@ -149,9 +149,8 @@ class ImageNet(LightningDataModule):
                 f"batch_size {self.batch_size}: it is shared by {world_size} devices, which do not divide it"
             )
         if "train" not in self.sets:
-            raise BadInput(
-                f"{self.root / 'train'} does not exist: bn_batches needs it, or make that 0"
-            )
+            raise BadInput(f"{self.root / 'train'} does not exist: bn_batches needs it, or make that 0")
+        self._check_batch_size()
         read = decode.random_scale_crop if self.augmentation == "scale" else decode.random_resized_crop
         files = ImageFiles(self.sets["train"], partial(read, size=self.image_size), self.colour_sigma)
         return TrainingFiles(files, self.damage, self.batch_size, self.seed, self._workers(), rank, world_size)
@@ -188,6 +187,10 @@ class ImageNet(LightningDataModule):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.pixel_mean = state.get("pixel_mean")
+
+    def _check_batch_size(self) -> None:
+        if self.batch_size > self.size("train"):
+            raise BadInput(f"batch_size {self.batch_size}: there are only {self.size('train'):,} training images")
 
     def _evaluation(self, evaluation: Evaluation) -> EvaluationFiles:
         rank, world_size = self._place()
