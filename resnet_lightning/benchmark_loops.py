@@ -16,9 +16,9 @@ from torchvision import transforms
 from torchvision.datasets import CIFAR10 as OfficialCIFAR10
 
 from resnet_lightning.benchmark import TABLE6, TINY
-from resnet_lightning.cli import CommandLine
 from resnet_lightning.data.batches import Images, TrainingBatches
 from resnet_lightning.devices import device_name
+from resnet_lightning.one_run import CommandLine
 
 BASE = TABLE6.parent / "base.yaml"
 WARMUP = 0.25  # of the measured time: kernels are chosen and memory is taken in the first iterations

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from resnet_lightning.errors import BadInput
 from resnet_lightning.files import write_text
 
@@ -104,3 +106,42 @@ def refuse_other_data(folder: Path, data: str) -> None:
 
 def write_json(path: Path, contents: dict[str, Any]) -> None:
     write_text(path, json.dumps(contents, indent=1, ensure_ascii=False) + "\n")
+
+
+def refuse_other_configuration(folder: Path, now: dict[str, Any]) -> None:
+    """Raises BadInput if the run in a folder was begun with other settings than those of a configuration."""
+    path = folder / "config.yaml"
+    if not path.exists():
+        return
+    check_yaml(path)
+    if difference := first_difference(yaml.safe_load(path.read_text()) or {}, now):
+        raise BadInput(
+            f"{folder} holds a run of another configuration ({difference}): give --run another folder, or move or "
+            "delete this one"
+        )
+
+
+def first_difference(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> str | None:
+    """The first setting, in words, in which two configurations differ, but for where and how a run is carried out."""
+    for name in sorted(before.keys() | now.keys()):
+        key = f"{prefix}{name}"
+        where = NOT_A_CHANGE.fullmatch(key.replace("init_args.", "")) or key == "trainer.precision"
+        if where and key != "seed_everything":
+            continue
+        old, new = before.get(name), now.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            if difference := first_difference(old, new, f"{key}."):
+                return difference
+        elif old != new:
+            return f"{key} was {old}, is {new}"
+    return None
+
+
+def check_yaml(path: Path) -> None:
+    """Names the file and the place of a mistake in YAML, which jsonargparse does not."""
+    try:
+        yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} is not valid YAML: {error}") from error
+    except OSError:
+        pass  # that is said well when it is parsed

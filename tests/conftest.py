@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from PIL import Image
 
 import resnet_lightning
 from resnet_lightning.cli import main
+from resnet_lightning.data import listing
 
 REPOSITORY = Path(__file__).parents[1]
 PAPER: dict[str, Any] = yaml.safe_load((Path(resnet_lightning.__file__).parent / "paper.yaml").read_text())
@@ -81,6 +82,21 @@ def write_class_folders(root: Path, suffix: str, train: int = 26, test: int = 5)
             for number, pixels in enumerate(random.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)):
                 Image.fromarray(pixels).save(folder / f"{number:04}.{suffix}")
     return root
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Carries out a command line that must be refused; the line that says why."""
+
+    def refused(*arguments: str) -> str:
+        listing.class_folders.cache_clear()
+        with pytest.raises(SystemExit) as exit:
+            main(arguments)
+        lines = capsys.readouterr().err.splitlines()
+        assert (exit.value.code, len(lines)) == (2, 1), "\n".join(lines)
+        return lines[0]
+
+    return refused
 
 
 def fit(*options: str) -> None:

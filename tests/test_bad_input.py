@@ -17,20 +17,6 @@ SHORT = "--trainer.max_steps=2"  # what is not refused as it should be is over s
 Refused = Callable[..., str]
 
 
-@pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
-    """Carries out a command line that must be refused; the line that says why."""
-
-    def refused(*arguments: str) -> str:
-        with pytest.raises(SystemExit) as exit:
-            main(arguments)
-        lines = capsys.readouterr().err.splitlines()
-        assert (exit.value.code, len(lines)) == (2, 1), "\n".join(lines)
-        return lines[0]
-
-    return refused
-
-
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [

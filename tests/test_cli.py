@@ -14,9 +14,10 @@ import yaml
 from conftest import PAPER, QUICK, REPOSITORY, fit, result, run, same, start, weights
 
 from resnet_lightning.callbacks.progress import Progress
-from resnet_lightning.cli import CommandLine, main
+from resnet_lightning.cli import main
 from resnet_lightning.data import Digits
 from resnet_lightning.metrics_file import read_metrics
+from resnet_lightning.one_run import CommandLine
 from resnet_lightning.run_folder import describe, run_folder
 
 EXPERIMENTS = REPOSITORY / "experiments"

@@ -61,19 +61,6 @@ def place(workplace: Path) -> Path:
     return workplace
 
 
-@pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    def refused(*arguments: str) -> str:
-        class_folders.cache_clear()
-        with pytest.raises(SystemExit) as exit:
-            main(arguments)
-        lines = capsys.readouterr().err.splitlines()
-        assert (exit.value.code, len(lines)) == (2, 1), "\n".join(lines)
-        return lines[0]
-
-    return refused
-
-
 def data(**options: Any) -> ImageNet:
     module = ImageNet("images", image_size=32, batch_size=8, workers=0, **options)
     module.setup("fit")

@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from numpy.typing import NDArray
 from torch import Tensor
 
-from resnet_lightning.run_folder import read_json, write_json
+from resnet_lightning.run_folder import make_folder, read_json, write_json
 
 TO_DO, DAMAGED = -1, -2  # labels of rows without probabilities
 
@@ -70,6 +70,7 @@ class PredictionFile(BasePredictionWriter):
         self.rows["label"][numbers] = labels
 
     def _create(self, classes: int) -> None:
+        make_folder(self.path.parent)
         write_json(self.about_path, self.about | {"complete": False})
         row = np.dtype([("label", "<i4"), ("probabilities", "<f4", (classes,))])
         rows = np.lib.format.open_memmap(self.path, "w+", row, (self.images,))

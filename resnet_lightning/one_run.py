@@ -1,0 +1,284 @@
+"""One run (fit, validate, test, predict): LightningCLI whose runs live in folders of their own."""
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import wandb
+import yaml
+from lightning import LightningDataModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from resnet_lightning.callbacks import Progress
+from resnet_lightning.callbacks.record import RunRecord
+from resnet_lightning.checkpoints import AtomicCheckpointIO, newest_checkpoint
+from resnet_lightning.classifier import Classifier
+from resnet_lightning.data import ImageNet
+from resnet_lightning.data.imagenet import ITERATIONS, size_of
+from resnet_lightning.devices import device_name, fastest_safe_precision
+from resnet_lightning.errors import BadInput, Diverged
+from resnet_lightning.evaluation.predictions import PredictionFile, fingerprint
+from resnet_lightning.metrics_file import MetricsFile
+from resnet_lightning.run_folder import (
+    check_yaml,
+    config_files,
+    describe,
+    make_folder,
+    read_json,
+    refuse_other_configuration,
+    run_folder,
+    write_json,
+)
+from resnet_lightning.tracking import wandb_logger
+
+IMAGENET = f"{ImageNet.__module__.rpartition('.')[0]}.{ImageNet.__name__}"  # as configurations name it
+EVALUATIONS = 120  # of a run on ImageNet that does not say when to evaluate
+WEIGHTS = "weights"
+
+
+class CommandLine(LightningCLI):
+    """LightningCLI whose runs live in folders of their own and go on where they were interrupted.
+
+    Args:
+        arguments: of the command line.
+        run: whether to carry out the command; otherwise there is no subcommand and everything is only built.
+    """
+
+    def __init__(self, arguments: Sequence[str], run: bool = True) -> None:
+        self.experiment, self.changes = describe(arguments)
+        super().__init__(
+            Classifier,
+            LightningDataModule,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            save_config_callback=None,
+            seed_everything_default=0,
+            parser_kwargs={"exit_on_error": False, "allow_abbrev": False},
+            args=list(arguments),
+            run=run,
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        for path in config_files(args):
+            check_yaml(path)
+        self.config = parser.parse_args(args)
+
+    def _parse_ckpt_path(self) -> None:
+        """Lightning would take settings from a checkpoint here; ours hold none, and a damaged one is refused later."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument(
+            "--run", type=str | None, default=None, help="Folder of the run. Default: runs/<experiment>/seed<N>"
+        )
+        parser.add_argument("--checkpoint_every", type=int, default=500, help="Iterations between two checkpoints.")
+        parser.link_arguments("seed_everything", "data.init_args.seed")
+
+    def _set_seed(self) -> None:
+        seed = self._get(self.config, "seed_everything")
+        if not 0 <= int(seed) < 2**32:
+            raise BadInput(f"seed_everything {seed}: expected 0 to {2**32 - 1}")
+        super()._set_seed()
+
+    def before_instantiate_classes(self) -> None:
+        config = self.config[self.subcommand] if self.subcommand else self.config
+        self.seed = int(config.seed_everything)
+        self.folder = Path(config.run) if config.run else run_folder(self.experiment, self.changes, self.seed)
+        checkpoint = config.get("ckpt_path")
+        if self.subcommand in ("validate", "test", "predict") and not config.run:
+            self.folder = self._folder_of(config.config or [], Path(checkpoint or ""))
+        follow_data(config)
+        check_numbers(config)
+        if checkpoint and not Path(checkpoint).is_file():
+            raise BadInput(f"ckpt_path {checkpoint}: there is no such file (a run goes on from its own by itself)")
+        if self.subcommand in ("validate", "test", "predict") and not checkpoint:
+            raise BadInput(f"{self.subcommand} needs --ckpt_path: the checkpoint whose network is to be evaluated")
+        if config.trainer.precision is None:
+            config.trainer.precision = fastest_safe_precision(str(config.trainer.accelerator))
+        if self.subcommand == "fit":
+            self._look_into_folder(config)
+
+    def _folder_of(self, configs: list[Any], checkpoint: Path) -> Path:
+        """The run that is evaluated: its config.yaml's or its checkpoint's; else one for weights from elsewhere."""
+        for folder in (Path(str(path)).parent for path in [*configs[-1:], checkpoint.parent]):
+            if (folder / "run.json").exists():
+                return folder
+        return run_folder(self.experiment, [*self.changes, f"{WEIGHTS}={checkpoint.stem}"], self.seed)
+
+    def _look_into_folder(self, config: Any) -> None:
+        self.result = read_json(self.folder / "result.json")
+        newest = newest_checkpoint(self.folder / "checkpoints")
+        self.config_text = self._parser("fit").dump(config, skip_unset=False)
+        if newest or self.result:
+            refuse_other_configuration(self.folder, yaml.safe_load(self.config_text))
+        if newest and config.ckpt_path is None:
+            config.ckpt_path = str(newest)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        trainer: Any = self._get(self.config_init, "trainer")
+        trainer.plugins = [*(trainer.plugins or []), AtomicCheckpointIO()]
+        trainer.callbacks = [*(trainer.callbacks or [])]
+        if trainer.enable_progress_bar is not False and self.subcommand == "fit":
+            trainer.callbacks.append(Progress())
+        if trainer.enable_model_summary is None:
+            trainer.enable_model_summary = False
+        trainer.default_root_dir = str(self.folder)
+        if self.subcommand == "fit" and self.result is None:
+            self.record = RunRecord(self.folder, self._identity(), self.config_text)
+            name = getattr(self.model.network, "name", "network")
+            trainer.logger = [
+                MetricsFile(self.folder / "metrics.csv"),
+                wandb_logger(self.folder, self.experiment, self.changes, self.seed, name),
+            ]
+            trainer.callbacks += [
+                self.record,
+                ModelCheckpoint(
+                    self.folder / "checkpoints",
+                    "iteration={step}",
+                    monitor="step",
+                    mode="max",
+                    save_top_k=2,
+                    auto_insert_metric_name=False,
+                    every_n_train_steps=self._get(self.config_init, "checkpoint_every"),
+                ),
+            ]
+        else:
+            trainer.logger = False
+            trainer.enable_checkpointing = False
+        return super().instantiate_trainer(**kwargs)
+
+    def fit(self, **arguments: Any) -> None:
+        """Trains, measures the test error at the last iteration, and writes result.json."""
+        if self.result is not None:
+            print(f"{self.folder} is {self.result['state']} already: delete it to run it again")
+            return
+        try:
+            self.model.optimizer(self.model.network.parameters())
+        except ValueError as error:
+            raise BadInput(f"model.optimizer: {error}") from error
+        make_folder(self.folder / "checkpoints")
+        if self.trainer.is_global_zero:
+            if arguments["ckpt_path"]:
+                print(f"going on from {arguments['ckpt_path']}", flush=True)
+            print(f"{self.folder}: {self.trainer.max_steps:,} iterations in {self.trainer.precision}", flush=True)
+        try:
+            self.trainer.fit(**arguments)
+            self._finish()
+        except SystemExit as error:  # how Lightning ends after Ctrl-C, and, with status 0, after SIGTERM
+            print("interrupted: the same command goes on from the last checkpoint", file=sys.stderr)
+            sys.exit(143 if isinstance(error, SIGTERMException) else 130)
+        except Diverged as error:
+            if self.trainer.is_global_zero:
+                self.record.finish(self.trainer, self.model, "diverged", error.iteration)
+            raise
+        finally:
+            wandb.finish()
+
+    def _finish(self) -> None:
+        iteration = self.trainer.global_step
+        last = self.folder / "checkpoints" / f"iteration={iteration}.ckpt"
+        if not last.exists():
+            self.trainer.save_checkpoint(last)
+        name = "test" if self.datamodule.size("test") else "val"  # ImageNet's test labels are not public
+        evaluate = self.trainer.test if name == "test" else self.trainer.validate
+        evaluate(self.model, datamodule=self.datamodule, verbose=False)
+        self._check_count(name, self.datamodule.size(name))
+        if self.trainer.is_global_zero:
+            self.result = self.record.finish(self.trainer, self.model, "finished", iteration)
+            print(
+                f"{self.result['network']} after {iteration:,} iterations on {self.result['data']}: training error "
+                f"{self.result['train_error']:.2f} %, {'test' if name == 'test' else 'validation'} error "
+                f"{self.result[f'{name}_error']:.2f} %"
+            )
+
+    def _check_count(self, name: str, expected: int) -> None:
+        counted = int(self.trainer.callback_metrics[f"{name}/images"])
+        if counted + self.datamodule.damaged_images < expected or counted > expected:
+            raise RuntimeError(f"{counted:,} images were counted instead of {expected:,}")
+
+    def test(self, **arguments: Any) -> None:
+        """Measures the errors of a checkpoint and writes them to test-<evaluation>.json in the run's folder."""
+        start = time.monotonic()
+        [values] = self.trainer.test(**arguments)
+        values = {name.removeprefix("test/"): value for name, value in values.items()}
+        self._check_count("test", int(values["images"]) + self.datamodule.damaged_images)
+        if self.trainer.is_global_zero:
+            checkpoint = Path(arguments["ckpt_path"])
+            self._identify_weights(checkpoint)
+            about = self._about_evaluation(checkpoint)
+            values |= {"images": int(values["images"]), "damaged_images": self.datamodule.damaged_images}
+            write_json(
+                self.folder / f"test-{self.datamodule.evaluation}.json",
+                {**about, **values, "seconds": round(time.monotonic() - start, 1)},
+            )
+
+    def predict(self, **arguments: Any) -> None:
+        """Writes the class probabilities of evaluated images to predictions-<evaluation>.npy in the run's folder."""
+        self.datamodule.prepare_data()
+        self.datamodule.setup("predict")
+        checkpoint = Path(arguments["ckpt_path"])
+        images = self.datamodule.size("test") or self.datamodule.size("val")
+        about = self._about_evaluation(checkpoint) | {"sha256": fingerprint(checkpoint)}
+        file = PredictionFile(self.folder, about, images)
+        self.datamodule.predicted = file.done
+        if done := int(file.done.sum()):
+            print(f"going on after {done:,} of {images:,} images", flush=True)
+        callbacks: list[Any] = self.trainer.callbacks  # type: ignore[attr-defined]
+        callbacks.append(file)
+        self.trainer.predict(**arguments | {"return_predictions": False})
+        if self.trainer.is_global_zero:
+            self._identify_weights(checkpoint)
+        print(f"class probabilities of {images:,} images are in {file.path}")
+
+    def _about_evaluation(self, checkpoint: Path) -> dict[str, Any]:
+        """What numbers of this evaluation are of."""
+        return {
+            "evaluation": self.datamodule.evaluation,
+            "data": self.datamodule.title,
+            "checkpoint": str(checkpoint),
+            "bn_batches": self.model.bn_batches,
+            "precision": self.trainer.precision,
+            "device": device_name(self.trainer.strategy.root_device),
+        }
+
+    def _identify_weights(self, checkpoint: Path) -> None:
+        """Gives the folder of weights from elsewhere its run.json."""
+        make_folder(self.folder)
+        if not (self.folder / "run.json").exists():
+            info = RunRecord(self.folder, self._identity(), "").describe(self.trainer, self.model)
+            write_json(self.folder / "run.json", info | {WEIGHTS: checkpoint.name, "state": "evaluated"})
+
+    def _identity(self) -> dict[str, Any]:
+        return {"experiment": self.experiment, "changes": self.changes, "seed": self.seed}
+
+
+def follow_data(config: Any) -> None:
+    """Sets what depends on the size of an ImageNet folder: classes, and the length of a run that names none."""
+    if config.data.class_path != IMAGENET:
+        return
+    options = config.data.init_args
+    iterations = ITERATIONS
+    if size := size_of(Path(options.root), options.batch_size):  # else a missing folder is refused when it is read
+        classes, iterations = size
+        network = config.model.network.get("init_args", {})
+        if "num_classes" in network:
+            network.num_classes = classes
+    if config.trainer.max_steps == -1:
+        config.trainer.max_steps = iterations
+    if config.trainer.val_check_interval is None:
+        config.trainer.val_check_interval = max(1, config.trainer.max_steps // EVALUATIONS)
+
+
+def check_numbers(config: Any) -> None:
+    """Refuses numbers that make no sense before anything is written."""
+    for name, value in (
+        ("trainer.max_steps", config.trainer.max_steps),
+        ("trainer.log_every_n_steps", config.trainer.log_every_n_steps),
+        ("trainer.val_check_interval", config.trainer.val_check_interval),
+        ("checkpoint_every", config.checkpoint_every),
+    ):
+        if isinstance(value, int | float) and value <= 0:
+            raise BadInput(f"{name} {value}: expected a number of iterations, at least 1")
