@@ -17,6 +17,7 @@ from torchvision.transforms import functional
 
 from resnet_lightning.benchmark import REPORTS, spread, versions
 from resnet_lightning.data import decode
+from resnet_lightning.data.imagenet import DEFAULT_ROOT
 from resnet_lightning.data.listing import class_folders
 from resnet_lightning.errors import BadInput
 from resnet_lightning.files import write_text
@@ -35,7 +36,7 @@ BESIDE = {STANDARD_OURS: STANDARD, SCALE_OURS: SCALE}
 Rounds = dict[str, list[float]]
 
 
-def bench_input(data: str, rounds: int = 5, seconds: float = 5.0) -> None:
+def bench_input(data: str = DEFAULT_ROOT, rounds: int = 5, seconds: float = 5.0) -> None:
     """Measures, prints, and writes reports/bench_input.md and reports/bench_input.json.
 
     All ways take turns on one thread, so that noise hits them alike, and each round compares what it measured itself.

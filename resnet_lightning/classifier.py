@@ -104,10 +104,12 @@ class Classifier(LightningModule):
         trainer: Any = self.trainer
         iteration, every = trainer.global_step, trainer.val_check_interval
         if iteration and isinstance(every, int) and iteration % every == 0 and iteration != self.evaluated:
+            loop = trainer.fit_loop.epoch_loop.val_loop
+            before = loop._has_run  # at the end of an epoch, Lightning waits for an evaluation of its own
             trainer.validating = True
-            with torch.no_grad():
-                trainer.fit_loop.epoch_loop.val_loop.run()
+            loop.run()
             trainer.training = True
+            loop._has_run = before
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         # The schedule may depend on the training error, so that is logged first, and both before a checkpoint can be

@@ -73,7 +73,7 @@ def _open(folder: Path, evaluation: str) -> NDArray[Any]:
     """The predictions of one member, mapped into memory, not read."""
     path, about = prediction_files(folder, evaluation)
     if not path.exists():
-        raise BadInput(f"{folder} has no {path.name}: evaluate this run so first")
+        raise BadInput(f"{folder} has no {path.name}: `predict` with --data.evaluation {evaluation} writes it")
     try:
         rows: NDArray[Any] = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError) as error:
