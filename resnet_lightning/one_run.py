@@ -17,7 +17,6 @@ from resnet_lightning.callbacks import Progress
 from resnet_lightning.callbacks.record import RunRecord
 from resnet_lightning.checkpoints import AtomicCheckpointIO, newest_checkpoint
 from resnet_lightning.classifier import Classifier
-from resnet_lightning.data import ImageNet
 from resnet_lightning.data.imagenet import ITERATIONS, size_of
 from resnet_lightning.devices import device_name, fastest_safe_precision
 from resnet_lightning.errors import BadInput, Diverged
@@ -35,7 +34,7 @@ from resnet_lightning.run_folder import (
 )
 from resnet_lightning.tracking import wandb_logger
 
-IMAGENET = f"{ImageNet.__module__.rpartition('.')[0]}.{ImageNet.__name__}"  # as configurations name it
+IMAGENET = "resnet_lightning.data.ImageNet"  # as configurations name it
 EVALUATIONS = 120  # of a run on ImageNet that does not say when to evaluate
 WEIGHTS = "weights"
 
@@ -204,12 +203,14 @@ class CommandLine(LightningCLI):
         start = time.monotonic()
         [values] = self.trainer.test(**arguments)
         values = {name.removeprefix("test/"): value for name, value in values.items()}
-        self._check_count("test", int(values["images"]) + self.datamodule.damaged_images)
+        expected = self.datamodule.size("test") or self.datamodule.size("val")
+        self._check_count("test", expected)
         if self.trainer.is_global_zero:
             checkpoint = Path(arguments["ckpt_path"])
             self._identify_weights(checkpoint)
             about = self._about_evaluation(checkpoint)
-            values |= {"images": int(values["images"]), "damaged_images": self.datamodule.damaged_images}
+            images = int(values["images"])
+            values |= {"images": images, "damaged_images": expected - images}
             write_json(
                 self.folder / f"test-{self.datamodule.evaluation}.json",
                 {**about, **values, "seconds": round(time.monotonic() - start, 1)},

@@ -92,7 +92,6 @@ class ImageNet(LightningDataModule):
         self.normalization = normalization
         self.evaluation = evaluation
         self.val_map = Path(val_map) if val_map else None
-        self.skip_damaged = skip_damaged
         self.workers = workers
         self.seed = seed
         self.damage = Damage(skip_damaged)
@@ -201,7 +200,7 @@ class ImageNet(LightningDataModule):
         if evaluation == "ten_crop":
             read = partial(_five_crops, size=self.image_size)
         elif evaluation == "multi_scale":
-            sides = tuple(round(side * self.image_size / 224) for side in TEST_SCALES)
+            sides = tuple(decode.scaled(side, self.image_size) for side in TEST_SCALES)
             read = partial(_scales, sides=sides)
             chunks = by_shape(listing, numbers, BATCHES[evaluation])
         return EvaluationFiles(ImageFiles(listing, read), self.damage, chunks, self._workers())

@@ -45,11 +45,8 @@ def view_scores(network: nn.Module, views: Views) -> tuple[Tensor, Tensor | None
 
 def crop_scores(network: nn.Module, crops: Crops) -> Tensor:
     """Scores [B, classes] of the probabilities averaged over all crops and their mirror images."""
-    total = torch.zeros(())
-    for crop in crops.images.unbind(1):
-        for view in (crop, crop.flip(-1)):
-            total = network(view).float().softmax(1) + total.to(view.device)
-    return logarithm(total / (2 * crops.images.shape[1]))
+    views = [view for crop in crops.images.unbind(1) for view in (crop, crop.flip(-1))]
+    return logarithm(torch.stack([network(view).float().softmax(1) for view in views]).mean(0))
 
 
 def scale_scores(network: nn.Module, scales: Scales) -> tuple[Tensor, Tensor]:
@@ -63,12 +60,9 @@ def scale_scores(network: nn.Module, scales: Scales) -> tuple[Tensor, Tensor]:
             f"multi_scale needs a network of this package that ends in global average pooling, not "
             f"{getattr(network, 'name', type(network).__name__)}: ten_crop and center take any"
         )
-    upright, mirrored = torch.zeros(()), torch.zeros(())
-    for images in scales.images:
-        upright = dense_probabilities(network, images, scales.window) + upright.to(images.device)
-        mirrored = dense_probabilities(network, images.flip(-1), scales.window) + mirrored.to(images.device)
-    count = len(scales.images)
-    return logarithm((upright + mirrored) / (2 * count)), logarithm(upright / count)
+    upright = [dense_probabilities(network, images, scales.window) for images in scales.images]
+    mirrored = [dense_probabilities(network, images.flip(-1), scales.window) for images in scales.images]
+    return logarithm(torch.stack(upright + mirrored).mean(0)), logarithm(torch.stack(upright).mean(0))
 
 
 def dense_probabilities(network: ResNet, images: Tensor, window: int) -> Tensor:

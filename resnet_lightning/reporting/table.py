@@ -15,13 +15,8 @@ from rich.text import Text
 
 from resnet_lightning.files import write_text
 
-WORDS = (
-    "Network",
-    "Data",
-    "Measured",
-    "Weights",
-    "Members",
-)  # columns of words; all others hold numbers, which are right-aligned
+# Columns of words; all others hold numbers, which are right-aligned.
+WORDS = ("Network", "Data", "Measured", "Weights", "Members")
 SAID_BY_TITLE = ("Iterations", "Data")  # which a narrow terminal leaves out
 WIDE = 110  # characters
 
