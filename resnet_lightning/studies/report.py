@@ -8,8 +8,9 @@ from rich.console import Console
 from resnet_lightning.reporting import figures
 from resnet_lightning.reporting.architectures import table1
 from resnet_lightning.reporting.ensembles import table5
-from resnet_lightning.reporting.groups import groups
+from resnet_lightning.reporting.groups import by_network, groups
 from resnet_lightning.reporting.imagenet import figure4_table, table2, table3, table4
+from resnet_lightning.reporting.page import write_page
 from resnet_lightning.reporting.runs import Run, load_runs
 from resnet_lightning.reporting.table import Table, show_tables, write_tables
 from resnet_lightning.reporting.tables import degradation_table, figure6_table, table6
@@ -34,11 +35,12 @@ FIGURES = {  # the others: degradation
     "figure4": figures.figure4,
     "figure6": figures.figure6,
 }
+SECTIONS = {"table1": "3.3", **dict.fromkeys(("table2", "table3", "table4", "table5", "figure4"), "4.1")}  # others: 4.2
 WITHOUT_FIGURE = ("table1", "table3", "table4", "table5")
 
 
 def report(name: str) -> None:
-    """Prints a study's tables and writes them, and its figures, into the reports folder.
+    """Prints a study's tables and writes them, its figures and a page of both into the reports folder.
 
     Raises:
         BadInput: for an unknown study or a folder that cannot be written to.
@@ -55,9 +57,13 @@ def report(name: str) -> None:
     show_tables(tables, console if console.is_terminal else Console(width=200))
     written = write_tables(tables, REPORTS, name)
     drawn = [] if name in WITHOUT_FIGURE else [run for run in runs if not run.weights]  # weights have no curves
+    pictures = []
     for setting, group in groups(drawn):
         stem = name + ("@" + ",".join(group[0].changes) if group[0].changes else "")
         if any(path.name == f"{stem}.png" for path in written):  # the same on other data
             stem += f" on {setting.data}"
-        written += figures.save(FIGURES.get(name, figures.degradation)(group), REPORTS, stem)
+        png, svg = figures.save(FIGURES.get(name, figures.degradation)(group), REPORTS, stem)
+        pictures.append((svg, f"Curves of errors by iteration: {', '.join(by_network(group))}; {setting.title}"))
+        written += [png, svg]
+    written.append(write_page(study.title, SECTIONS.get(name, "4.2"), tables, pictures, runs, REPORTS, name))
     print("written: " + ", ".join(map(str, written)))
