@@ -1,29 +1,59 @@
 """Weights & Biases through Lightning's logger: never a question, never a wait; the run folder is the source."""
 
 import os
+import secrets
+import sys
 from pathlib import Path
+from typing import Any
 
 import wandb
 from lightning.pytorch.loggers import WandbLogger
 
 PROJECT = "resnet_lightning"
+SECONDS_TO_CONNECT = 8.0  # wandb's own limit is 90
+SECONDS_TO_FINISH = 60.0  # wandb's own is none: a network lost while training would hold the finished run for ever
 
 
-def wandb_logger(folder: Path, experiment: str, changes: list[str], seed: int, network: str) -> WandbLogger:
+class Tracker(WandbLogger):
+    """A WandbLogger whose run is recorded offline if the server cannot be reached or refuses it."""
+
+    @property
+    def experiment(self) -> Any:
+        try:
+            return super().experiment
+        except wandb.Error as error:
+            warn_offline(error)
+            wandb.teardown()  # or else wandb's process says that this run is going on
+            self._wandb_init["settings"].mode = "offline"
+            return super().experiment
+
+    def summarise(self, values: dict[str, Any]) -> None:
+        """Adds to the run's row in the table of runs, whose metrics have their last values there anyway."""
+        self.experiment.summary.update(values)
+
+
+def wandb_logger(folder: Path, experiment: str, changes: list[str], seed: int, network: str) -> Tracker:
     """A logger that goes on with the folder's W&B run if there is one.
 
     Grouped by experiment, named by network and seed, tagged by the table or figure. Without a key it writes into the
     folder, for `wandb sync`; the environment variable WANDB_MODE (online, offline, disabled) overrides that.
     """
-    settings = wandb.Settings(console="off", silent=True, save_code=False)
-    if "WANDB_MODE" not in os.environ and not wandb.login(prompt=False, verify=False):
+    settings = wandb.Settings(
+        console="off",
+        silent=True,
+        save_code=False,
+        init_timeout=SECONDS_TO_CONNECT,
+        finish_timeout=SECONDS_TO_FINISH,
+    )
+    if "WANDB_MODE" not in os.environ and not has_key():
         settings.mode = "offline"
     tag = experiment.split("/")[-2] if "/" in experiment else experiment
-    logger = WandbLogger(
+    logger = Tracker(
         project=PROJECT,
         save_dir=str(folder),
-        id=earlier_run(folder),
+        id=earlier_run(folder) or secrets.token_hex(4),
         group=",".join([experiment, *changes]),
+        job_type="train",
         name=f"{network} seed {seed}",
         tags=[tag],
         resume="allow",
@@ -31,6 +61,21 @@ def wandb_logger(folder: Path, experiment: str, changes: list[str], seed: int, n
     )
     del logger._wandb_init["anonymous"]  # Lightning still passes it, and wandb warns of it every time
     return logger
+
+
+def has_key() -> bool:
+    """Whether there is a key for W&B, right or wrong; it is not tried."""
+    wandb.setup(wandb.Settings(silent=True))  # or else the login asks the server who this is, to print it
+    try:
+        return wandb.login(prompt=False, verify=False)
+    except wandb.Error as error:  # not even in the form of a key
+        warn_offline(error)
+        return False
+
+
+def warn_offline(error: Exception) -> None:
+    reason = " ".join(str(error).split())
+    print(f"recorded offline, since Weights & Biases does not take the run: {reason}", file=sys.stderr, flush=True)
 
 
 def earlier_run(folder: Path) -> str | None:

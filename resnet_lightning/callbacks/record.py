@@ -15,6 +15,7 @@ from resnet_lightning.devices import device_name
 from resnet_lightning.files import write_text
 from resnet_lightning.metrics_file import read_metrics
 from resnet_lightning.run_folder import refuse_other_data, write_json
+from resnet_lightning.tracking import Tracker
 
 
 class RunRecord(Timer):
@@ -39,6 +40,8 @@ class RunRecord(Timer):
         if trainer.is_global_zero:
             write_text(self.folder / "config.yaml", self.config)
             write_json(self.folder / "run.json", info)
+            for logger in trainer.loggers:
+                logger.log_hyperparams(info)  # W&B's config
 
     def describe(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         """Everything that is known before the first iteration."""
@@ -75,7 +78,8 @@ class RunRecord(Timer):
             column: [float(row[column]) for _, row in sorted(rows.items()) if column in row]
             for column in ("train/error", "val/error", "val/top5_error", "test/error", "test/top5_error")
         }
-        result = self.describe(trainer, pl_module) | {"state": state, "iteration": iteration}
+        info = self.describe(trainer, pl_module)
+        result = info | {"state": state, "iteration": iteration}
         for column, curve in curves.items():
             if curve:
                 result[column.replace("/", "_")] = curve[-1] if state == "finished" else None
@@ -85,4 +89,7 @@ class RunRecord(Timer):
             result["best_test_error"] = min(curves["test/error"])
         result["seconds"] = round(self.time_elapsed("train"), 1)
         write_json(self.folder / "result.json", result)
+        for logger in trainer.loggers:
+            if isinstance(logger, Tracker):
+                logger.summarise({name: value for name, value in result.items() if name not in info})
         return result
