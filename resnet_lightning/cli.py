@@ -23,6 +23,7 @@ from resnet_lightning.run_folder import refuse_other_configuration, refuse_other
 from resnet_lightning.studies import STUDIES, choose, find_study
 from resnet_lightning.studies.report import report
 from resnet_lightning.studies.runner import Job, list_evaluations, list_jobs, list_weights, run_jobs
+from resnet_lightning.summary import summary
 
 HELP = """\
 usage: resnet-lightning COMMAND ...
@@ -30,6 +31,7 @@ usage: resnet-lightning COMMAND ...
   fit, validate, test, predict   one run: --config experiments/cifar10/base.yaml --config experiments/...
   study NAME                     the runs behind a table or figure that are not finished yet, then its report
   report NAME                    tables and figures of the runs that there are, finished or not
+  summary                        shapes, parameters, multiply-adds and memory of an experiment's network; no data needed
   ensemble RUN RUN ...           errors of the averaged probabilities that predict has written
   bench                          images per second, beside a plain training loop
   bench-input                    images per second that are read from files, beside the usual ways
@@ -123,6 +125,8 @@ def main(args: Sequence[str] | None = None) -> None:
                 report(name)
             case ["report", *_]:
                 raise BadInput(f"usage: resnet-lightning report NAME, with one of {', '.join(STUDIES)}")
+            case ["summary", *rest]:
+                summary(rest)
             case ["ensemble", *rest]:
                 print_ensemble(rest)
             case ["bench-input", *rest]:

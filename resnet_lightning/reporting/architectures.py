@@ -5,11 +5,11 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch import nn
 from torchvision.models import vgg16, vgg19
 
 from resnet_lightning.networks import Shortcut, imagenet_resnet
+from resnet_lightning.reporting.counting import Part, count_parts
 from resnet_lightning.reporting.groups import NOTHING
 from resnet_lightning.reporting.runs import Run, paper
 from resnet_lightning.reporting.table import Table
@@ -61,20 +61,10 @@ def table1(_: Sequence[Run] = ()) -> list[Table]:
 
 def count(build: Callable[..., nn.Module]) -> dict[str, Any]:
     """Parameters, multiply-adds for an image of 224×224, and the output width of each stage; nothing is computed."""
-    sizes: dict[str, int] = {}
-
-    def note(name: str, _: nn.Module, __: Any, output: Tensor) -> None:
-        sizes[name] = output.shape[-1]
-
     with torch.device("meta"):
-        network, images = build().eval(), torch.empty(1, 3, 224, 224)
-    for name, module in network.named_children():
-        if name in STAGES:
-            # A stage is not called as a whole: its last block gives its output.
-            last = module[-1] if isinstance(module, nn.Sequential) else module
-            last.register_forward_hook(partial(note, name))
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(images)
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    # The counter takes a multiply-add for two operations.
-    return {"parameters": parameters, "macs": counter.get_total_flops() // 2, "sizes": sizes}
+        network = build().eval()
+    with torch.no_grad():
+        parts = count_parts(network, (1, 3, 224, 224))
+    total = sum(parts.values(), Part())
+    sizes = {name: part.output[-1] for name, part in parts.items() if name in STAGES}
+    return {"parameters": total.parameters, "macs": total.macs, "sizes": sizes}
