@@ -70,6 +70,7 @@ class Classifier(LightningModule):
         self.window: list[tuple[Tensor, Tensor]] = []
         self.window_start = (0, 0.0)
         self.evaluated = 0  # the iteration at which the last evaluation was made
+        self.trained = 0  # iterations of the checkpoint that was loaded
 
     def forward(self, images: Tensor) -> Tensor:
         return self.network(images)  # type: ignore[no-any-return]
@@ -139,11 +140,11 @@ class Classifier(LightningModule):
 
     def validation_step(self, batch: EvaluationBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
         views, labels, _ = batch
-        name = self._validation_sets()[dataloader_idx]
+        name = self.validation_sets()[dataloader_idx]
         self._metrics_of(name).evaluate(view_scores(self.network, views)[0], labels)
 
     def on_validation_epoch_end(self) -> None:
-        for name in self._validation_sets():
+        for name in self.validation_sets():
             self._log_evaluation(name, self._metrics_of(name).compute())
 
     def on_validation_end(self) -> None:
@@ -182,7 +183,8 @@ class Classifier(LightningModule):
         views, labels, numbers = batch
         return view_scores(self.network, views)[0].float().softmax(1), labels, numbers
 
-    def _validation_sets(self) -> list[str]:
+    def validation_sets(self) -> list[str]:
+        """What is evaluated during training, in the order of the loaders: val, test, or both."""
         loaders = self.trainer.val_dataloaders
         return list(loaders) if isinstance(loaders, Mapping) else ["val"]
 
@@ -230,7 +232,7 @@ class Classifier(LightningModule):
                 f"the checkpoint holds {checkpoint.get('network', 'another network')}, not the configured "
                 f"{getattr(self.network, 'name', type(self.network).__name__)} (they differ in {different[0]})"
             )
-        self.evaluated = checkpoint.get("evaluated", 0)
+        self.evaluated, self.trained = checkpoint.get("evaluated", 0), checkpoint.get("global_step", 0)
         if window := checkpoint.get("window"):
             rank = self.trainer.global_rank if len(window[0]) == self.trainer.world_size else 0
             self.window = list(zip(window[0][rank], window[1][rank].bool(), strict=True))

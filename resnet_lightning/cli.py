@@ -18,6 +18,7 @@ from resnet_lightning.benchmark_input import bench_input
 from resnet_lightning.checkpoints import is_disk_full
 from resnet_lightning.errors import BadInput, Diverged
 from resnet_lightning.evaluation.ensemble import ensemble
+from resnet_lightning.evaluation.lesions import Lesions
 from resnet_lightning.one_run import CommandLine
 from resnet_lightning.run_folder import refuse_other_configuration, refuse_other_data
 from resnet_lightning.studies import STUDIES, choose, find_study
@@ -31,6 +32,7 @@ usage: resnet-lightning COMMAND ...
   fit, validate, test, predict   one run: --config experiments/cifar10/base.yaml --config experiments/...
   study NAME                     the runs behind a table or figure that are not finished yet, then its report
   report NAME                    tables and figures of the runs that there are, finished or not
+  lesions                        what each block of a trained network does: takes the options of test
   summary                        shapes, parameters, multiply-adds and memory of an experiment's network; no data needed
   ensemble RUN RUN ...           errors of the averaged probabilities that predict has written
   bench                          images per second, beside a plain training loop
@@ -61,7 +63,7 @@ def study(arguments: Sequence[str]) -> int:
         if options.weights:
             if not chosen.evaluation:
                 raise BadInput(f"WEIGHTS={options.weights}: {options.name} tests no networks, so weights are of no use")
-            how = (chosen.evaluation, chosen.predict)
+            how = (chosen.evaluation, chosen.command)
             jobs = list_weights(experiments, options.weights, *how, options.data, options["with"])
             complete = run_jobs(jobs, options.jobs)
         elif experiments:
@@ -70,7 +72,7 @@ def study(arguments: Sequence[str]) -> int:
             refuse_before_starting(jobs)
             complete = run_jobs(jobs, options.jobs)
             if chosen.evaluation:
-                evaluations = list_evaluations(jobs, chosen.evaluation, chosen.predict, options.data)
+                evaluations = list_evaluations(jobs, chosen.evaluation, chosen.command, options.data)
                 complete = run_jobs(evaluations, options.jobs) and complete
     except KeyboardInterrupt:
         print("interrupted: the same command goes on from the last checkpoints", file=sys.stderr)
@@ -125,6 +127,8 @@ def main(args: Sequence[str] | None = None) -> None:
                 report(name)
             case ["report", *_]:
                 raise BadInput(f"usage: resnet-lightning report NAME, with one of {', '.join(STUDIES)}")
+            case ["lesions", *rest]:
+                Lesions(rest)
             case ["summary", *rest]:
                 summary(rest)
             case ["ensemble", *rest]:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from resnet_lightning.networks.shortcuts import Shortcut, make_shortcut
+from resnet_lightning.networks.shortcuts import Shortcut, make_shortcut, normalisation
 
 StrideIn = Literal["1x1", "3x3"]
 
@@ -13,16 +13,22 @@ class BasicBlock(nn.Module):
     """F is two 3×3 convolutions, each followed by batch normalisation, with a ReLU between them.
 
     [B, in_channels, H, W] becomes [B, channels, ⌈H / stride⌉, ⌈W / stride⌉].
+
+    Args:
+        batch_norm: False leaves batch normalisation out; the convolutions have biases instead.
     """
 
-    def __init__(self, in_channels: int, channels: int, stride: int, shortcut: Shortcut) -> None:
+    def __init__(
+        self, in_channels: int, channels: int, stride: int, shortcut: Shortcut, batch_norm: bool = True
+    ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, channels, kernel_size=3, stride=stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, kernel_size=3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
+        bias = not batch_norm
+        self.conv1 = nn.Conv2d(in_channels, channels, kernel_size=3, stride=stride, padding=1, bias=bias)
+        self.bn1 = normalisation(channels, batch_norm)
+        self.conv2 = nn.Conv2d(channels, channels, kernel_size=3, padding=1, bias=bias)
+        self.bn2 = normalisation(channels, batch_norm)
         self.relu = nn.ReLU(inplace=True)
-        self.downsample = make_shortcut(shortcut, in_channels, channels, stride)
+        self.downsample = make_shortcut(shortcut, in_channels, channels, stride, batch_norm)
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.relu(self.bn1(self.conv1(x)))

@@ -9,7 +9,7 @@ from torch.utils.checkpoint import checkpoint
 
 from resnet_lightning.errors import BadInput
 from resnet_lightning.networks.blocks import BasicBlock, Bottleneck, StrideIn
-from resnet_lightning.networks.shortcuts import Shortcut
+from resnet_lightning.networks.shortcuts import Shortcut, normalisation
 
 # Table 1: blocks of each stage by depth.
 BASIC = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
@@ -34,6 +34,7 @@ class ResNet(nn.Module):
         num_classes: number of classes.
         checkpoint_segments: keep only the activations at the borders of so many groups of blocks and compute the
             others again in the backward pass: less memory, one more forward pass, the same result. 0 keeps all.
+        batch_norm: False leaves batch normalisation out; the convolutions have biases instead.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class ResNet(nn.Module):
         large_images: bool,
         num_classes: int,
         checkpoint_segments: int = 0,
+        batch_norm: bool = True,
     ) -> None:
         super().__init__()
         if num_classes < 1:
@@ -57,8 +59,8 @@ class ResNet(nn.Module):
         self.shortcut = shortcut
         self.checkpoint_segments = checkpoint_segments
         kernel, stride = (7, 2) if large_images else (3, 1)
-        self.conv1 = nn.Conv2d(3, stem, kernel, stride, padding=kernel // 2, bias=False)
-        self.bn1 = nn.BatchNorm2d(stem)
+        self.conv1 = nn.Conv2d(3, stem, kernel, stride, padding=kernel // 2, bias=not batch_norm)
+        self.bn1 = normalisation(stem, batch_norm)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if large_images else nn.Identity()
         channels = stem
@@ -91,8 +93,17 @@ class ResNet(nn.Module):
         return self.fc(self.avgpool(self.features(images)).flatten(1))  # type: ignore[no-any-return]
 
 
-def cifar_resnet(depth: int, shortcut: Shortcut = "A", num_classes: int = 10, checkpoint_segments: int = 0) -> ResNet:
+def cifar_resnet(
+    depth: int,
+    shortcut: Shortcut = "A",
+    num_classes: int = 10,
+    checkpoint_segments: int = 0,
+    batch_norm: bool = True,
+) -> ResNet:
     """The CIFAR-10 networks of section 4.2: 6n+2 weighted layers, 2n of 16, 32 and 64 channels after the first.
+
+    Args:
+        batch_norm: False leaves batch normalisation out, as no network of the paper does, to see what it is good for.
 
     Raises:
         BadInput: for a depth that is not 6n+2, or an unknown shortcut.
@@ -100,9 +111,11 @@ def cifar_resnet(depth: int, shortcut: Shortcut = "A", num_classes: int = 10, ch
     n, rest = divmod(depth - 2, 6)
     if n < 1 or rest:
         raise BadInput(f"depth {depth}: a CIFAR-10 network has 6n+2 layers, such as 20, 32, 44, 56, 110 or 1202")
-    block = partial(BasicBlock, shortcut=check_shortcut(shortcut))
-    name, widths = name_of(depth, shortcut, usual="A"), (16, 32, 64)
-    return ResNet(name, depth, (n,) * 3, widths, block, shortcut, 16, False, num_classes, checkpoint_segments)
+    block = partial(BasicBlock, shortcut=check_shortcut(shortcut), batch_norm=batch_norm)
+    name, widths = name_of(depth, shortcut, usual="A") + ("" if batch_norm else " without BN"), (16, 32, 64)
+    return ResNet(
+        name, depth, (n,) * 3, widths, block, shortcut, 16, False, num_classes, checkpoint_segments, batch_norm
+    )
 
 
 def imagenet_resnet(

@@ -23,19 +23,26 @@ class ZeroPadding(nn.Module):
         return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.new_channels))
 
 
-def projection(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
+def normalisation(channels: int, batch_norm: bool) -> nn.Module:
+    """What follows a convolution; without batch normalisation nothing, and the convolution has biases instead."""
+    return nn.BatchNorm2d(channels) if batch_norm else nn.Identity()
+
+
+def projection(in_channels: int, out_channels: int, stride: int, batch_norm: bool) -> nn.Sequential:
     """Options B and C: a 1×1 convolution with its own batch normalisation and no ReLU before the addition."""
     return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, kernel_size=1, stride=stride, bias=False),
-        nn.BatchNorm2d(out_channels),
+        nn.Conv2d(in_channels, out_channels, kernel_size=1, stride=stride, bias=not batch_norm),
+        normalisation(out_channels, batch_norm),
     )
 
 
-def make_shortcut(option: Shortcut, in_channels: int, out_channels: int, stride: int) -> nn.Module | None:
+def make_shortcut(
+    option: Shortcut, in_channels: int, out_channels: int, stride: int, batch_norm: bool = True
+) -> nn.Module | None:
     """The module that turns a block's input into what is added to F(x); None for a plain network."""
     if option == "none":
         return None
     same_size = stride == 1 and in_channels == out_channels
     if option == "C" or (option == "B" and not same_size):
-        return projection(in_channels, out_channels, stride)
+        return projection(in_channels, out_channels, stride, batch_norm)
     return nn.Identity() if same_size else ZeroPadding(out_channels - in_channels, stride)

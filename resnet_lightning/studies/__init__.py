@@ -5,7 +5,11 @@ from pathlib import Path
 
 from resnet_lightning.errors import BadInput
 
+FAMILIES = ("plain", "resnet")
 RESNETS = tuple(f"cifar10/table6/resnet{depth}" for depth in (20, 32, 44, 56, 110, 1202))
+GRADIENTS = tuple(
+    f"gradients/{family}{depth}{norm}" for depth in (110, 56, 20) for norm in ("", "_without_bn") for family in FAMILIES
+)
 PLAIN = tuple(f"cifar10/figure6/plain{depth}" for depth in (20, 32, 44, 56, 110))
 TABLE2 = tuple(f"imagenet/table2/{network}" for network in ("plain34", "resnet34", "plain18", "resnet18"))
 RESNET34 = ("imagenet/table2/resnet34", "imagenet/table3/resnet34b", "imagenet/table3/resnet34c")
@@ -24,14 +28,14 @@ class Study:
     """The experiments (paths below experiments/, without .yaml) of one table or figure.
 
     Args:
-        evaluation: how the finished networks are tested, beyond the evaluations of their training.
-        predict: whether their class probabilities are kept, to be averaged.
+        evaluation: what the finished networks are shown, beyond the evaluations of their training.
+        command: what is done with them: `test`; `predict`, to average probabilities; or `lesions`.
     """
 
     title: str
     experiments: tuple[str, ...]
     evaluation: str | None = None
-    predict: bool = False
+    command: str = "test"
 
 
 STUDIES = {
@@ -45,6 +49,17 @@ STUDIES = {
     ),
     "figure1": Study("Figure 1: plain networks of 20 and 56 layers on CIFAR-10", (PLAIN[0], PLAIN[3])),
     "figure6": Study("Figure 6: training of plain and residual networks on CIFAR-10", PLAIN + RESNETS),
+    "figure7": Study(
+        "Figure 7: layer responses of plain and residual networks on CIFAR-10",
+        (RESNETS[4], PLAIN[3], RESNETS[3], PLAIN[0], RESNETS[0]),
+    ),
+    "gradients": Study("Gradient flow with and without shortcuts and batch normalisation", GRADIENTS),
+    "lesions": Study(
+        "What the blocks have learned: their size, and the error without them",
+        (PLAIN[3], RESNETS[3], PLAIN[0], RESNETS[0]),
+        "center",
+        "lesions",
+    ),
     "table1": Study("Table 1: layers, sizes and multiply-adds of the ImageNet networks", ()),
     "table2": Study("Table 2: plain and residual networks of 18 and 34 layers on ImageNet", TABLE2, "ten_crop"),
     "table3": Study(
@@ -54,7 +69,7 @@ STUDIES = {
     ),
     "table4": Study("Table 4: single networks on ImageNet, five scales", RESNET34[1:] + BOTTLENECKS, "multi_scale"),
     "table5": Study(
-        "Table 5: the ensemble of networks on ImageNet", RESNET34[1:] + BOTTLENECKS, "multi_scale", predict=True
+        "Table 5: the ensemble of networks on ImageNet", RESNET34[1:] + BOTTLENECKS, "multi_scale", "predict"
     ),
     "figure4": Study("Figure 4: training of plain and residual networks on ImageNet", TABLE2),
     "table6": Study("Table 6: test error on CIFAR-10", RESNETS),

@@ -112,12 +112,12 @@ def list_jobs(
     return jobs
 
 
-def list_evaluations(runs: Sequence[Job], evaluation: str, predict: bool, data: str | None) -> list[Job]:
+def list_evaluations(runs: Sequence[Job], evaluation: str, command: str, data: str | None) -> list[Job]:
     """The evaluation of the last checkpoint of every finished run.
 
     Args:
-        evaluation: ten_crop or multi_scale.
-        predict: whether class probabilities are kept, instead of errors only.
+        evaluation: center, ten_crop or multi_scale.
+        command: test, predict or lesions.
         data: the folder of the data; None leaves it to the run.
     """
     jobs = []
@@ -126,12 +126,12 @@ def list_evaluations(runs: Sequence[Job], evaluation: str, predict: bool, data: 
         if run.state == "finished" and checkpoint:
             arguments = [f"--config={run.folder / 'config.yaml'}", f"--ckpt_path={checkpoint}"]
             arguments += [f"--data.root={data}"] * bool(data)
-            jobs.append(evaluation_job(run.folder, arguments, evaluation, predict))
+            jobs.append(evaluation_job(run.folder, arguments, evaluation, command))
     return jobs
 
 
 def list_weights(
-    experiments: Sequence[str], weights: str, evaluation: str, predict: bool, data: str | None, overlays: Sequence[str]
+    experiments: Sequence[str], weights: str, evaluation: str, command: str, data: str | None, overlays: Sequence[str]
 ) -> list[Job]:
     """The evaluation of torchvision's weight files in a folder, for the experiments of whose networks there are any.
 
@@ -149,17 +149,16 @@ def list_weights(
                 arguments.append("--model.network.init_args.stride_in=3x3")
             named, changes = describe(arguments)
             folder = run_folder(named, [*changes, f"weights={path.stem}"], 0)
-            jobs.append(evaluation_job(folder, [*arguments, f"--ckpt_path={path}"], evaluation, predict))
+            jobs.append(evaluation_job(folder, [*arguments, f"--ckpt_path={path}"], evaluation, command))
     if not jobs:
         expected = ", ".join(f"{name}-*.pth" for name in names.values()) or "no networks of torchvision in this study"
         raise BadInput(f"WEIGHTS={weights}: no weight files of this study's networks in that folder ({expected})")
     return jobs
 
 
-def evaluation_job(folder: Path, arguments: list[str], evaluation: str, predict: bool) -> Job:
-    result = f"{'predictions' if predict else 'test'}-{evaluation}.json"
-    arguments = [*arguments, f"--data.evaluation={evaluation}"]
-    return Job(folder, arguments, "predict" if predict else "test", result)
+def evaluation_job(folder: Path, arguments: list[str], evaluation: str, command: str) -> Job:
+    names = {"test": f"test-{evaluation}", "predict": f"predictions-{evaluation}", "lesions": "lesions"}
+    return Job(folder, [*arguments, f"--data.evaluation={evaluation}"], command, f"{names[command]}.json")
 
 
 def run_jobs(jobs: Sequence[Job], at_once: int | None) -> bool:

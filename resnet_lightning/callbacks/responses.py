@@ -1,0 +1,124 @@
+"""Layer responses (figure 7): the standard deviation of every layer's output on the test set, while training too."""
+
+import math
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from lightning import Callback, Trainer
+from torch import Tensor
+
+from resnet_lightning.metrics_file import MetricsFile, read_metrics
+from resnet_lightning.networks.layers import layers
+
+FILE = "responses.csv"
+
+
+class Moments:
+    """Counts, sums and sums of squares of tensors by name, over batches and processes."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+
+    def add(self, name: str, values: Tensor) -> None:
+        """Counts all elements of a tensor."""
+        squares = torch.linalg.vector_norm(values, dtype=torch.float32).double().square()
+        total = values.sum(dtype=torch.float32).double()
+        new = torch.stack((torch.full_like(total, values.numel()), total, squares))
+        # In float64, since a test set has hundreds of millions of responses.
+        self.sums[name] = self.sums[name].add_(new) if name in self.sums else new
+
+    def compute(self, names: Iterable[str]) -> dict[str, tuple[float, float]]:
+        """Standard deviation and root mean square of each; they start again."""
+        table = torch.stack([self.sums[name] for name in names])
+        if torch.distributed.is_initialized():
+            torch.distributed.all_reduce(table)
+        self.sums = {}
+        found = {}
+        for name, (count, total, squares) in zip(names, table.tolist(), strict=True):
+            mean, square = total / count, squares / count
+            variance = square - mean**2
+            # A network without batch normalisation may have answered with infinities.
+            found[name] = (math.sqrt(max(0.0, variance)) if variance == variance else math.nan, math.sqrt(square))
+        return found
+
+
+class LayerResponses(Callback):
+    """Writes responses.csv in the run's folder: at each evaluation, the standard deviation of every layer's output.
+
+    It is taken after batch normalisation and before the ReLU or the addition, over all images, positions and channels
+    of the test set (of the validation set where there is no other) that the evaluation looks at anyway. Of other views
+    than the centre nothing is written. `test` of a checkpoint adds its iteration, if that is not there yet.
+    """
+
+    def __init__(self) -> None:
+        self.moments = Moments()
+        self.hooks: list[Any] = []
+        self.file: MetricsFile | None = None
+        self.looking = False  # whether the current batch is one of the images that count
+        self.compiled: Any = None
+
+    def on_validation_start(self, trainer: Trainer, pl_module: Any) -> None:
+        self.moments = Moments()
+        # The code that torch.compile has made would not call the hooks.
+        self.compiled, pl_module.network._compiled_call_impl = pl_module.network._compiled_call_impl, None
+        for name, layer in layers(pl_module.network).items():
+            self.hooks.append(layer.response.register_forward_hook(partial(self._look, name)))
+
+    def on_validation_batch_start(
+        self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        names = pl_module.validation_sets()
+        wanted = "test" if "test" in names else "val"
+        self.looking = isinstance(batch[0], Tensor) and names[dataloader_idx] == wanted
+
+    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
+        pl_module.network._compiled_call_impl = self.compiled
+        for hook in self.hooks:
+            hook.remove()
+        self.hooks = []
+        if not self.moments.sums:
+            return
+        iteration = trainer.global_step or pl_module.trained  # `test` has trained nothing itself
+        found = self.moments.compute(list(self.moments.sums))
+        deviations = {name: deviation for name, (deviation, _) in found.items()}
+        if not trainer.is_global_zero:
+            return
+        if self.file is None:
+            self.file = MetricsFile(Path(trainer.default_root_dir) / FILE)
+        if not trainer.global_step:
+            self.file.rows = read_metrics(self.file.path)  # else those after this iteration would go
+            if iteration in self.file.rows:
+                return
+        self.file.log_metrics(deviations, iteration)
+        values = list(deviations.values())
+        row = {"response/first": values[0], "response/median": median(values), "response/last": values[-1]}
+        for logger in trainer.loggers:
+            logger.log_metrics(row, step=iteration)
+
+    def on_test_start(self, trainer: Trainer, pl_module: Any) -> None:
+        self.on_validation_start(trainer, pl_module)
+
+    def on_test_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, *_: Any) -> None:
+        self.looking = isinstance(batch[0], Tensor)
+
+    def on_test_end(self, trainer: Trainer, pl_module: Any) -> None:
+        self.on_validation_end(trainer, pl_module)
+        self._save()
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        self._save()  # rows up to a checkpoint must not be lost with the process
+
+    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
+        self._save()
+
+    def _look(self, name: str, module: Any, inputs: Any, output: Tensor) -> None:
+        if self.looking:
+            self.moments.add(name, output)
+
+    def _save(self) -> None:
+        if self.file is not None:
+            self.file.save()
