@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree.ElementTree import Element
@@ -32,7 +31,7 @@ class Listed(NamedTuple):
 
     @property
     def name(self) -> str:
-        return f"{self.run.network}, seed {self.run.seed}"
+        return self.run.network if self.run.weights else f"{self.run.network}, seed {self.run.seed}"
 
 
 def write_page(
@@ -115,11 +114,15 @@ def _runs(listed: Sequence[Listed]) -> Element:
     words = ("Run", "State", "Device")
     for place, cells in zip(listed, every, strict=True):
         if place.setting not in bodies:
-            heading = make("th", place.setting, scope="rowgroup", class_="words", colspan=str(len(columns)))
+            heading = make(
+                "th", make("span", place.setting), scope="rowgroup", class_="words", colspan=str(len(columns))
+            )
             bodies[place.setting] = make("tbody", make("tr", heading))
         shown = [cells[column] for column in columns]
         bodies[place.setting].append(row(columns, words, shown, id=f"run-{place.number}"))
-    return grid("Every run, with its errors at the last iteration", columns, words, list(bodies.values()))
+    return grid(
+        "Errors at the last iteration; each run leads to its configuration", columns, words, list(bodies.values())
+    )
 
 
 def _row(place: Listed) -> dict[str, Element | str]:
@@ -140,9 +143,13 @@ def _row(place: Listed) -> dict[str, Element | str]:
             for testing, words in TESTING.items()
         },
         "Iterations": NOTHING if run.weights else iterations,
-        "Time (h:mm:ss)": str(timedelta(seconds=round(seconds))) if isinstance(seconds, int | float) else NOTHING,
+        "Time (h:mm:ss)": _clock(round(seconds)) if isinstance(seconds, int | float) else NOTHING,
         "Device": str(device) if devices == 1 else f"{devices} × {device}",
     }
+
+
+def _clock(seconds: int) -> str:
+    return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
 
 def _configuration(place: Listed) -> Element:
