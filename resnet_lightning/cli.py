@@ -16,6 +16,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from resnet_lightning.benchmark import bench
 from resnet_lightning.benchmark_input import bench_input
 from resnet_lightning.checkpoints import is_disk_full
+from resnet_lightning.dashboard import dashboard
 from resnet_lightning.errors import BadInput, Diverged
 from resnet_lightning.evaluation.ensemble import ensemble
 from resnet_lightning.evaluation.lesions import Lesions
@@ -32,6 +33,7 @@ usage: resnet-lightning COMMAND ...
   fit, validate, test, predict   one run: --config experiments/cifar10/base.yaml --config experiments/...
   study NAME                     the runs behind a table or figure that are not finished yet, then its report
   report NAME                    tables and figures of the runs that there are, finished or not
+  dashboard NAME                 the same on Weights & Biases: a workspace of curves, and a report
   lesions                        what each block of a trained network does: takes the options of test
   summary                        shapes, parameters, multiply-adds and memory of an experiment's network; no data needed
   ensemble RUN RUN ...           errors of the averaged probabilities that predict has written
@@ -127,6 +129,8 @@ def main(args: Sequence[str] | None = None) -> None:
                 report(name)
             case ["report", *_]:
                 raise BadInput(f"usage: resnet-lightning report NAME, with one of {', '.join(STUDIES)}")
+            case ["dashboard", *rest]:
+                dashboard(rest)
             case ["lesions", *rest]:
                 Lesions(rest)
             case ["summary", *rest]:

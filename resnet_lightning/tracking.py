@@ -75,7 +75,7 @@ def has_key() -> bool:
 
 def warn_offline(error: Exception) -> None:
     reason = " ".join(str(error).split())
-    print(f"recorded offline, since Weights & Biases does not take the run: {reason}", file=sys.stderr, flush=True)
+    print(f"offline, since Weights & Biases cannot be used: {reason}", file=sys.stderr, flush=True)
 
 
 def earlier_run(folder: Path) -> str | None:
