@@ -16,7 +16,7 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python -m resnet_lightning
 PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null)
-STUDIES := demo degradation figure1 figure4 figure6 table1 table2 table3 table4 table5 table6
+STUDIES := demo degradation figure1 figure4 figure6 figure7 gradients lesions table1 table2 table3 table4 table5 table6
 
 options = $(if $(DATA),--data "$(DATA)") $(if $(SEEDS),--seeds $(SEEDS)) $(if $(STEPS),--steps $(STEPS)) \
 	$(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY)) $(if $(WITH),--with $(WITH)) \
@@ -76,6 +76,16 @@ table5: setup ## table 5: the ensemble of the networks of table 4
 
 figure4: setup ## figure 4: training of the networks of table 2
 	@$(RUN) study figure4 $(options)
+
+figure7: setup ## figure 7: the strength of layer responses in plain and residual networks on CIFAR-10
+	@$(RUN) study figure7 $(options)
+
+gradients: setup ## gradient norms of every layer, with and without shortcuts and batch normalisation
+	@$(RUN) study vanishing
+	@$(RUN) study gradients $(options)
+
+lesions: setup ## test errors without single blocks of trained networks, and how much each block adds
+	@$(RUN) study lesions $(options)
 
 report: setup ## tables and figures of the runs that there are, for STUDY=table6
 	@$(RUN) report $(or $(STUDY),table6)

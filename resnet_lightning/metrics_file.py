@@ -56,7 +56,8 @@ class MetricsFile(Logger):
     def save(self) -> None:
         if not self.rows:
             return
-        columns = sorted({name for row in self.rows.values() for name in row})
+        # In the order of their first appearance, which is that of the layers where there is a column for each.
+        columns = list(dict.fromkeys(name for iteration in sorted(self.rows) for name in self.rows[iteration]))
         text = io.StringIO()
         writer = csv.DictWriter(text, ["iteration", *columns], lineterminator="\n")
         writer.writeheader()

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from lightning import Callback, Trainer
-from torch import Tensor, nn
+from torch import Tensor
 
 from resnet_lightning.errors import BadInput
 from resnet_lightning.metrics_file import MetricsFile
@@ -30,7 +30,7 @@ class GradientFlow(Callback):
             raise BadInput(f"every {every}: expected a number of iterations, at least 1")
         self.every = every
         self.file: MetricsFile | None = None
-        self.weights: dict[str, nn.Parameter] = {}
+        self.weights: dict[str, Tensor] = {}
         self.interval = 1
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:

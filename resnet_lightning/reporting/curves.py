@@ -134,6 +134,11 @@ def scale(axes: Axes, setting: Setting, highest: float, late: bool) -> None:
         axes.set_xlabel("iter. (1e4)", fontsize=TEXT_SIZE, labelpad=1)
     else:
         axes.set_xlabel("iterations", fontsize=TEXT_SIZE, labelpad=1)
+    quiet(axes)
+
+
+def quiet(axes: Axes) -> None:
+    """What all figures share: light rules, small marks, no box."""
     axes.grid(axis="y", color="#BBBBBB", linewidth=0.5, linestyle=":")
     axes.tick_params(labelsize=TEXT_SIZE - 0.5, length=2.5, width=0.6)
     axes.spines[["top", "right"]].set_visible(False)

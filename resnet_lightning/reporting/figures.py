@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from resnet_lightning.files import write_atomically
@@ -77,8 +78,11 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.png", folder / f"{name}.svg"]
-    for path in paths:
-        write_atomically(path, partial(figure.savefig, format=path.suffix[1:], dpi=200))
+    with rc_context({"svg.hashsalt": name}):  # the same runs give the same bytes
+        for path in paths:
+            form = path.suffix[1:]
+            metadata = {"Date": None} if form == "svg" else None
+            write_atomically(path, partial(figure.savefig, format=form, dpi=200, metadata=metadata))
     return paths
 
 

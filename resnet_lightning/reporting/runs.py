@@ -102,13 +102,13 @@ def paper() -> dict[str, Any]:
 
 
 def _load(folder: Path) -> Run | None:
-    result = _json(folder / "result.json")
-    info = _json(folder / "run.json") if (folder / "run.json").exists() else result
+    result = read_json_or_nothing(folder / "result.json")
+    info = read_json_or_nothing(folder / "run.json") if (folder / "run.json").exists() else result
     if not info:
         return None
     if info.get("weights"):  # has no training of its own
         info = {"iterations": 0, "train_images": 0, **info}
-    rows = _rows(folder / "metrics.csv")
+    rows = read_rows(folder / "metrics.csv")
     try:
         run = Run(
             folder=folder,
@@ -134,7 +134,7 @@ def _evaluations(folder: Path, data: str) -> dict[str, dict[str, Any]]:
     """The contents of each test-<evaluation>.json on the run's own data, with the iteration of its checkpoint."""
     found = {}
     for path in sorted(folder.glob("test-*.json")):
-        contents = _json(path)
+        contents = read_json_or_nothing(path)
         if contents and not isinstance(contents.get("error"), int | float):
             _skip(f"{path} is damaged (no error in percent)")
         elif contents and contents.get("data", data) != data:
@@ -155,7 +155,8 @@ def iteration_of(checkpoint: str) -> int:
     return int(number) if number.isdecimal() else 0
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json_or_nothing(path: Path) -> dict[str, Any]:
+    """The contents of a JSON file, empty without one; what cannot be read is skipped with one line on stderr."""
     try:
         contents = read_json(path)
     except (BadInput, OSError) as error:
@@ -167,7 +168,8 @@ def _json(path: Path) -> dict[str, Any]:
     return contents or {}
 
 
-def _rows(path: Path) -> dict[int, dict[str, float]]:
+def read_rows(path: Path) -> dict[int, dict[str, float]]:
+    """The rows of a run's CSV file by iteration; what cannot be read is skipped with one line on stderr."""
     try:
         rows = read_metrics(path)
         return {number: {name: float(cell) for name, cell in row.items()} for number, row in sorted(rows.items())}

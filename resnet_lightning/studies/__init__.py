@@ -54,6 +54,7 @@ STUDIES = {
         (RESNETS[4], PLAIN[3], RESNETS[3], PLAIN[0], RESNETS[0]),
     ),
     "gradients": Study("Gradient flow with and without shortcuts and batch normalisation", GRADIENTS),
+    "vanishing": Study("Vanishing gradients: sigmoid networks without and with skip connections", ()),
     "lesions": Study(
         "What the blocks have learned: their size, and the error without them",
         (PLAIN[3], RESNETS[3], PLAIN[0], RESNETS[0]),

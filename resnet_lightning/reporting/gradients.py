@@ -1,0 +1,188 @@
+"""Gradient flow: norms of every layer's gradient, over layers and iterations, and what they say of section 4.1."""
+
+import textwrap
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from resnet_lightning.callbacks.gradients import FILE
+from resnet_lightning.reporting.cells import setting_table
+from resnet_lightning.reporting.curves import TEXT_SIZE, colour, quiet
+from resnet_lightning.reporting.groups import NOTHING, Setting, by_network, groups
+from resnet_lightning.reporting.layerwise import Rows, mean_rows
+from resnet_lightning.reporting.runs import Run
+from resnet_lightning.reporting.table import Table
+
+WITHOUT = " without BN"  # at the end of a network's name
+FAMILIES = ("plain", "ResNet", "plain without BN", "ResNet without BN")
+VANISHED, EXPLODED = 0.01, 100.0  # times the last layer's gradient
+LOWEST, HIGHEST = 1e-4, 1e2  # of the colours
+
+
+def gradient_table(runs: Sequence[Run]) -> list[Table]:
+    """Gradient norms of the first and the last layer, at initialisation and last: one table per setting."""
+    tables = []
+    for setting, group in groups(runs):
+        rows, ratios = [], {}
+        for name, own in by_network(group).items():
+            found = mean_rows(own, FILE)
+            if not found:
+                continue
+            first, last = found[min(found)], found[max(found)]
+            if min(found) == 0:
+                ratios[name] = float(first[0] / first[-1])
+            rows.append(
+                {
+                    "Network": name,
+                    "Layers": str(len(first)),
+                    "First": _number(first[0]) if min(found) == 0 else NOTHING,
+                    "Last": _number(first[-1]) if min(found) == 0 else NOTHING,
+                    "First / last": _number(ratios[name]) if name in ratios else NOTHING,
+                    "Later: at iteration": f"{max(found):,}",
+                    "first": _number(last[0]),
+                    "last": _number(last[-1]),
+                    "first / last": _number(last[0] / last[-1]),
+                    "Largest first / last": _number(np.nanmax([values[0] / values[-1] for values in found.values()])),
+                    "Ended": " or ".join(sorted({_ending(run) for run in own})),
+                }
+            )
+        notes = [
+            *verdict(ratios),
+            "Euclidean norm of the gradient of one batch's mean loss by the weights of a convolution, without weight "
+            "decay; first and last convolution of the network, at initialisation and at the last iteration measured.",
+        ]
+        if rows:
+            tables.append(setting_table("Gradient flow", setting, group, rows, notes))
+    return tables
+
+
+def verdict(ratios: dict[str, float]) -> list[str]:
+    """Two sentences: what the ratios of first to last layer at initialisation are, and what follows for degradation.
+
+    Args:
+        ratios: by network, such as plain-20 and "ResNet-110 without BN".
+    """
+    of: dict[str, list[tuple[int, float]]] = {}
+    for name, ratio in ratios.items():
+        family, _, rest = name.removesuffix(WITHOUT).partition("-")
+        if rest.isdecimal():
+            of.setdefault(family + WITHOUT * name.endswith(WITHOUT), []).append((int(rest), ratio))
+    if not of:
+        return []
+    each = [
+        f"{family} {', '.join(f'{_number(ratio)} ({depth} layers)' for depth, ratio in sorted(of[family]))}"
+        for family in FAMILIES
+        if family in of
+    ]
+    numbers = f"Gradient of the first layer over that of the last, at initialisation: {'; '.join(each)}."
+    plain = dict(of.get("plain", []))
+    if not plain:
+        return [numbers]
+    deepest = max(plain)
+    if min(plain.values()) < VANISHED:
+        said = (
+            "Gradients of plain networks vanish in these runs in spite of batch normalisation, so that they do not "
+            "support the paper's argument that degradation is something else"
+        )
+    else:
+        said = (
+            "With batch normalisation no gradient of a plain network vanishes on its way to the first layer, so that "
+            "vanishing gradients are not what degrades deep plain networks, as the paper argues"
+        )
+        residual = dict(of.get("ResNet", []))
+        if plain[deepest] > EXPLODED:
+            said += f"; but “healthy” is not the word for plain-{deepest}: its gradient explodes at initialisation"
+            if deepest in residual and residual[deepest] < plain[deepest] / 10:
+                said += f", and shortcuts bring {_number(plain[deepest])} down to {_number(residual[deepest])}"
+    return [f"{numbers} {said}."]
+
+
+def gradient_lines(runs: Sequence[Run]) -> Figure:
+    """The norm of each layer at initialisation and at the last iteration measured, one panel per family."""
+    families = _by_family(runs)
+    columns = min(2, len(families)) or 1
+    figure = Figure(figsize=(3.3 * columns, 0.4 + 2.3 * -(-len(families) // columns)), layout="constrained")
+    panels = figure.subplots(-(-len(families) // columns), columns, squeeze=False, sharex=True).ravel()
+    for axes, (family, networks) in zip(panels, families.items(), strict=False):
+        for depth, rows in networks.items():
+            for iteration, style, width in ((min(rows), "-", 1.4), (max(rows), ":", 1.1)):
+                values = _finite(rows[iteration])
+                place = np.linspace(0, 1, len(values))
+                label = f"{depth} layers" if style == "-" else None
+                axes.plot(place, values, style, color=colour(depth), linewidth=width, label=label)
+        axes.set_yscale("log")
+        quiet(axes)
+        axes.set_title(family, fontsize=TEXT_SIZE + 0.5)
+        axes.set_xlabel("first to last layer, in fractions of the depth", fontsize=TEXT_SIZE, labelpad=1)
+        axes.set_ylabel("gradient norm", fontsize=TEXT_SIZE, labelpad=1)
+        axes.legend(fontsize=TEXT_SIZE - 1, frameon=False)
+    for axes in panels[len(families) :]:
+        axes.set_visible(False)
+    _title(figure, groups(runs)[0][0], "solid: at initialisation; dotted: at the last iteration measured", columns)
+    return figure
+
+
+def gradient_heat(runs: Sequence[Run]) -> Figure:
+    """The norm of each layer (upwards from the first) by iteration, in colour: one panel per network."""
+    families = _by_family(runs)
+    depths = sorted({depth for networks in families.values() for depth in networks})
+    size = (0.9 + 2.0 * max(1, len(depths)), 0.6 + 1.5 * max(1, len(families)))
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(max(1, len(families)), max(1, len(depths)), squeeze=False)
+    mesh = None
+    for line, (family, networks) in zip(panels, families.items(), strict=False):
+        for axes, depth in zip(line, depths, strict=True):
+            rows = networks.get(depth)
+            if not rows:
+                axes.set_visible(False)
+                continue
+            values = np.array([np.clip(_finite(rows[iteration]), LOWEST, HIGHEST) for iteration in rows]).T
+            x, y = list(rows), np.arange(1, len(values) + 1)
+            mesh = axes.pcolormesh(x, y, values, norm=LogNorm(LOWEST, HIGHEST), cmap="viridis", shading="nearest")
+            mesh.set_rasterized(True)  # ten thousands of cells are no vectors
+            axes.set_title(f"{family}, {depth} layers", fontsize=TEXT_SIZE - 0.5)
+            axes.tick_params(labelsize=TEXT_SIZE - 1, length=2, width=0.6)
+        line[0].set_ylabel("layer", fontsize=TEXT_SIZE, labelpad=1)
+    for axes in panels[-1]:
+        axes.set_xlabel("iterations", fontsize=TEXT_SIZE, labelpad=1)
+    if mesh is not None:
+        bar = figure.colorbar(mesh, ax=panels, extend="both", aspect=40, pad=0.01)
+        bar.set_label("gradient norm", fontsize=TEXT_SIZE)
+        bar.ax.tick_params(labelsize=TEXT_SIZE - 1)
+    _title(figure, groups(runs)[0][0], "", 2)
+    return figure
+
+
+def _by_family(runs: Sequence[Run]) -> dict[str, dict[int, Rows]]:
+    found: dict[str, dict[int, Rows]] = {}
+    for name, own in by_network(runs).items():
+        if rows := mean_rows(own, FILE):
+            family = name.partition("-")[0] + WITHOUT * name.endswith(WITHOUT)
+            found.setdefault(family, {})[own[0].depth] = rows
+    return dict(sorted(found.items(), key=lambda item: FAMILIES.index(item[0]) if item[0] in FAMILIES else 9))
+
+
+def _title(figure: Figure, setting: Setting, caption: str, columns: int) -> None:
+    lines = textwrap.wrap(setting.title, 46 * columns) + textwrap.wrap(caption, 46 * columns)
+    figure.suptitle("\n".join(lines), fontsize=TEXT_SIZE + 0.5)
+
+
+def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Zeros and infinities have no place on a logarithmic axis."""
+    return np.where(np.isfinite(values) & (values > 0), values, np.nan)
+
+
+def _number(value: float) -> str:
+    """Three digits.
+
+    >>> [_number(value) for value in (0.2, 965.4, 2.84e6, 1e-5)]
+    ['0.2', '965', '2.84e+06', '1e-05']
+    """
+    return f"{value:.3g}"
+
+
+def _ending(run: Run) -> str:
+    return run.state if run.state == "finished" else f"{run.state} at {run.iteration:,}"
