@@ -34,6 +34,7 @@ def gradient_table(runs: Sequence[Run]) -> list[Table]:
             first, last = found[min(found)], found[max(found)]
             if min(found) == 0:
                 ratios[name] = float(first[0] / first[-1])
+            quotients = [float(values[0] / values[-1]) for values in found.values()]
             rows.append(
                 {
                     "Network": name,
@@ -45,7 +46,7 @@ def gradient_table(runs: Sequence[Run]) -> list[Table]:
                     "first": _number(last[0]),
                     "last": _number(last[-1]),
                     "first / last": _number(last[0] / last[-1]),
-                    "Largest first / last": _number(np.nanmax([values[0] / values[-1] for values in found.values()])),
+                    "Largest first / last": _number(max(filter(np.isfinite, quotients), default=np.nan)),
                     "Ended": " or ".join(sorted({_ending(run) for run in own})),
                 }
             )

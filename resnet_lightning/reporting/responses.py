@@ -95,6 +95,7 @@ def figure7(runs: Sequence[Run]) -> Figure:
         axes.set_ylabel("std", fontsize=TEXT_SIZE, labelpad=1)
         axes.set_xlim(left=0)
         axes.set_ylim(bottom=0)
-    panels[0].legend(fontsize=TEXT_SIZE - 0.5, frameon=False, ncols=3, loc="upper right")
+    if panels[0].lines:
+        panels[0].legend(fontsize=TEXT_SIZE - 0.5, frameon=False, ncols=3, loc="upper right")
     figure.suptitle("\n".join(textwrap.wrap(groups(runs)[0][0].title, 86)), fontsize=TEXT_SIZE + 0.5)
     return figure
