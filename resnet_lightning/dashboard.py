@@ -38,13 +38,13 @@ def dashboard(arguments: Sequence[str]) -> None:
     places = {"entity": options.entity or own, "project": options.project}
     for view in views:
         print("\n".join(describe(view, title)))
-        if online:
-            print("saved:", save(workspace(view, title, places)))
     print(f'report "{title}": for each of these settings the table, then the same panels by section')
-    if online:
-        print("saved:", save(report(views, title, places)))
     print(how_to_upload(views, options.entity, options.project))
-    if not online:
+    if online:
+        for view in views:
+            print("saved:", save(workspace(view, title, places)))
+        print("saved:", save(report(views, title, places)))
+    else:
         why = "there is no key" if mode == "online" else f"WANDB_MODE is {mode}"
         print(f"nothing was created, for {why}: with a key (`wandb login`), upload and give the same command again")
 

@@ -50,7 +50,7 @@ def wandb_logger(folder: Path, experiment: str, changes: list[str], seed: int, n
     tag = experiment.split("/")[-2] if "/" in experiment else experiment
     logger = Tracker(
         project=PROJECT,
-        save_dir=str(folder),
+        save_dir=str(folder.absolute()),  # for wandb's own process, which may be elsewhere
         id=earlier_run(folder) or secrets.token_hex(4),
         group=",".join([experiment, *changes]),
         job_type="train",
@@ -79,6 +79,6 @@ def warn_offline(error: Exception) -> None:
 
 
 def earlier_run(folder: Path) -> str | None:
-    """The id of the W&B run that was begun in this folder: the last part of its folder's name."""
+    """The id of the W&B run that was begun in this folder: its folder is [offline-]run-<time>-<id>[-<number>]."""
     runs = sorted((folder / "wandb").glob("*run-*-*"))
-    return runs[0].name.rpartition("-")[2] if runs else None
+    return runs[0].name.partition("run-")[2].split("-")[1] if runs else None

@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,17 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for network in ("plain20", "resnet20"):
             main(["fit", QUICK[0], f"--config=experiments/digits/{network}.yaml", *QUICK[2:], "--trainer.max_steps=12"])
     return place
+
+
+@pytest.fixture
+def keyless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No key of whoever runs the tests, and nothing that wandb remembers of one in this process."""
+    for name in [name for name in os.environ if name.startswith("WANDB")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    wandb.teardown()
+    yield
+    wandb.teardown()
 
 
 def test_a_record_equals_the_run_folder(recorded: Path) -> None:
@@ -87,9 +98,7 @@ def test_every_panel_shows_what_the_runs_record(recorded: Path, study: str, work
     assert {plot["xAxis"] for plot in plots} == {ITERATION, "_runtime"}
     [runs] = spec["section"]["runSets"]
     [ids] = [one["value"] for one in runs["filters"]["filters"]]
-    assert {run.folder: tracking.earlier_run(run.folder) in ids for run in view.runs} == dict.fromkeys(
-        (run.folder for run in view.runs), True
-    )
+    assert {tracking.earlier_run(run.folder) for run in view.runs} == set(ids)
     assert colour(8) in spec["section"]["customRunColors"].values()
 
 
@@ -99,9 +108,8 @@ def test_the_report_has_the_tables_and_the_panels_of_the_workspaces(recorded: Pa
     info = Path("runs", "digits", "resnet20", "seed0", "run.json")
     info.write_text(info.read_text().replace('"iterations": 12', '"iterations": 13'))
     views = study_views("demo")
-    blocks = (
-        report(views, STUDIES["demo"].title, OFFLINE)._to_model().spec.model_dump(mode="json", by_alias=True)["blocks"]
-    )
+    spec = report(views, STUDIES["demo"].title, OFFLINE)._to_model().spec.model_dump(mode="json", by_alias=True)
+    blocks = spec["blocks"]
     assert len(views) == 2
     assert [block["content"] for block in blocks if block["type"] == "markdown-block"] == [one.table for one in views]
     grids = [block["metadata"] for block in blocks if block["type"] == "panel-grid"]
@@ -114,9 +122,12 @@ def test_the_report_has_the_tables_and_the_panels_of_the_workspaces(recorded: Pa
 
 
 def test_without_a_key_the_dashboard_says_what_it_would_be(
-    recorded: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    keyless: None,
+    recorded: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
-    keyless(monkeypatch, tmp_path)
     place = shutil.copytree(recorded, tmp_path / "place", symlinks=True)
     monkeypatch.chdir(place)
     for path in place.glob("runs/digits/*/seed0/metrics.csv"):  # of a run made before gradients were measured
@@ -133,9 +144,12 @@ def test_without_a_key_the_dashboard_says_what_it_would_be(
 
 @pytest.mark.parametrize("key", [KEY, "short"])
 def test_a_wrong_key_holds_no_run(
-    key: str, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    key: str,
+    keyless: None,
+    workplace: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    keyless(monkeypatch, workplace)
     monkeypatch.setenv("WANDB_API_KEY", key)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setattr(tracking, "SECONDS_TO_CONNECT", 1.0)
@@ -148,9 +162,8 @@ def test_a_wrong_key_holds_no_run(
 
 
 def test_a_dashboard_without_a_server_is_refused(
-    recorded: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, refused: Callable[..., str]
+    keyless: None, recorded: Path, monkeypatch: pytest.MonkeyPatch, refused: Callable[..., str]
 ) -> None:
-    keyless(monkeypatch, tmp_path)
     monkeypatch.chdir(recorded)
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
@@ -159,11 +172,3 @@ def test_a_dashboard_without_a_server_is_refused(
     monkeypatch.setitem(sys.modules, "wandb_workspaces.workspaces", None)
     assert "pip install -e '.[dashboard]'" in refused("dashboard", "demo")
     assert "table1 trains nothing" in refused("dashboard", "table1")
-
-
-def keyless(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
-    """No key of whoever runs the tests, and nothing that wandb remembers of it in this process."""
-    for name in [name for name in os.environ if name.startswith("WANDB")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(home))
-    wandb.teardown()
