@@ -24,9 +24,9 @@ EXPERIMENTS = REPOSITORY / "experiments"
 ALL = sorted(path.relative_to(REPOSITORY) for path in EXPERIMENTS.rglob("*.yaml") if path.stem != "base")
 
 
-def rows(folder: str | Path) -> dict[int, dict[str, str]]:
-    """metrics.csv but for the speed, the one thing that is never the same twice."""
-    path = Path(folder) / "metrics.csv"
+def rows(folder: str | Path, name: str = "metrics.csv") -> dict[int, dict[str, str]]:
+    """metrics.csv but for the speed, the one thing that is never the same twice, or another such file."""
+    path = Path(folder) / name
     return {
         iteration: {name: cell for name, cell in row.items() if name != "images_per_second"}
         for iteration, row in read_metrics(path).items()
@@ -104,14 +104,16 @@ def test_a_run_is_named_by_its_experiment_and_what_it_changes(arguments: str, fo
 
 def test_what_a_run_leaves(finished: Path) -> None:
     assert sorted(path.name for path in finished.iterdir()) == [
-        *("checkpoints", "config.yaml", "metrics.csv", "result.json", "run.json")
+        *("checkpoints", "config.yaml", "gradients.csv", "metrics.csv", "responses.csv", "result.json", "run.json")
     ]
     assert [path.name for path in (finished / "checkpoints").iterdir()] == ["iteration=22.ckpt"]
     record = result(finished)
     assert (record["state"], record["iteration"], record["network"]) == ("finished", 22, "ResNet-8")
     assert (record["train_images"], record["val_images"], record["test_images"]) == (1437, 0, 360)
     assert yaml.safe_load((finished / "config.yaml").read_text())["trainer"]["max_steps"] == 22
-    curve = rows(finished)
+    assert list(read_metrics(finished / "gradients.csv")) == list(range(22))
+    assert list(read_metrics(finished / "responses.csv")) == [20, 22]
+    curve = {iteration: row for iteration, row in rows(finished).items() if "lr" in row}
     assert list(curve) == [10, 20, 22]
     assert (float(curve[22]["test/error"]), float(curve[22]["train/error"])) == (
         record["test_error"],
@@ -162,7 +164,9 @@ def test_held_out_images_are_measured_beside_the_test_set(workplace: Path) -> No
     fit(*options, "--data.validation_images=400", "--trainer.log_every_n_steps=2")
     record = result("r")
     assert (record["train_images"], record["val_images"], record["test_images"]) == (1037, 400, 360)
-    for row in rows("r").values():
+    evaluated = {iteration: row for iteration, row in rows("r").items() if "val/error" in row}
+    assert list(evaluated) == [2, 4]
+    for row in evaluated.values():
         assert {"val/error", "val/loss", "test/error", "test/loss", "train/error"} <= row.keys()
     errors = [float(rows("r")[4][name]) for name in ("val/error", "test/error")]
     assert (errors[0] / 100 * 400) == pytest.approx(round(errors[0] / 100 * 400), abs=1e-2)  # counts of 400
@@ -228,7 +232,8 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(
     killed_after(Path("r", "checkpoints", f"iteration={killed_at}.ckpt"), arguments)
     assert not Path("r", "result.json").exists()
     main(["fit", *arguments])
-    assert rows("r") == rows(undisturbed)
+    for name in ("metrics.csv", "responses.csv", "gradients.csv"):
+        assert rows("r", name) == rows(undisturbed, name)
     assert same(weights("r", 44), weights(undisturbed, 44))
     ours, theirs = result("r"), result(undisturbed)
     for name in ("seconds", "changes"):
@@ -274,11 +279,12 @@ def test_two_processes_train_one_network(workplace: Path) -> None:
     assert test_mistakes == pytest.approx(round(test_mistakes), abs=1e-2)
     assert ours["test_error"] == pytest.approx(theirs["test_error"], abs=20)
     # Goes on from 10, where each process has measured one iteration of the row at 12.
-    before, trained = rows("two"), weights("two", 12)
+    names = ("metrics.csv", "responses.csv", "gradients.csv")
+    before, trained = [rows("two", name) for name in names], weights("two", 12)
     for name in ("result.json", "checkpoints/iteration=12.ckpt"):
         Path("two", name).unlink()
     run("fit", *QUICK, *options, *two, "--checkpoint_every=5")
-    assert rows("two") == before and same(weights("two", 12), trained)
+    assert [rows("two", name) for name in names] == before and same(weights("two", 12), trained)
 
 
 # Tracking -----------------------------------------------------------------------------------------------------------

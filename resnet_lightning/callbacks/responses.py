@@ -87,12 +87,12 @@ class LayerResponses(Callback):
         deviations = {name: deviation for name, (deviation, _) in found.items()}
         if not trainer.is_global_zero:
             return
-        if self.file is None:
-            self.file = MetricsFile(Path(trainer.default_root_dir) / FILE)
-        if not trainer.global_step:
-            self.file.rows = read_metrics(self.file.path)  # else those after this iteration would go
-            if iteration in self.file.rows:
-                return
+        path = Path(trainer.default_root_dir) / FILE
+        rows = None if trainer.global_step else read_metrics(path)
+        if rows and iteration in rows:
+            return
+        self.file = self.file or MetricsFile(path)
+        self.file.rows = rows or self.file.rows  # without all of them, those after this iteration would go
         self.file.log_metrics(deviations, iteration)
         values = list(deviations.values())
         row = {"response/first": values[0], "response/median": median(values), "response/last": values[-1]}
