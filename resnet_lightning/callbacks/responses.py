@@ -13,6 +13,7 @@ from torch import Tensor
 
 from resnet_lightning.metrics_file import MetricsFile, read_metrics
 from resnet_lightning.networks.layers import layers
+from resnet_lightning.run_folder import make_folder
 
 FILE = "responses.csv"
 
@@ -91,6 +92,7 @@ class LayerResponses(Callback):
         rows = None if trainer.global_step else read_metrics(path)
         if rows and iteration in rows:
             return
+        make_folder(path.parent)  # weights from elsewhere have none yet
         self.file = self.file or MetricsFile(path)
         self.file.rows = rows or self.file.rows  # without all of them, those after this iteration would go
         self.file.log_metrics(deviations, iteration)
