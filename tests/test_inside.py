@@ -323,7 +323,11 @@ def test_gradients_at_initialisation_decide_what_is_said(tmp_path: Path) -> None
     runs = load_runs(tmp_path, ALL)
     [table] = gradient_table(runs)
     cells = row(table, "plain-56")
-    assert (cells["First / last"], cells["first / last"], cells["Largest first / last"]) == ("2e+03", "0.5", "2e+03")
+    assert (cells["First / last at 0"], cells["First / last later"], cells["Largest first / last"]) == (
+        "2e+03",
+        "0.5",
+        "2e+03",
+    )
     assert row(table, "ResNet-110")["Ended"] == "diverged at 40,000"
     assert "no gradient of a plain network vanishes" in table.notes[0]
     assert "plain-56: its gradient explodes at initialisation, and shortcuts bring 2e+03 down to 4" in table.notes[0]

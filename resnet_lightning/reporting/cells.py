@@ -90,7 +90,7 @@ def setting_table(
     if any(cell.startswith("at ") for row in rows for cell in row.values()):
         said.append("“at …” is a run that is not finished, or an earlier checkpoint; no mean counts it.")
     if setting.papers and not setting.full:
-        said.append("These runs are not the paper's, whose errors are shown for orientation only.")
+        said.append("These runs are not the paper's, whose numbers are shown for orientation only.")
     return Table(
         title,
         tuple(rows[0]),

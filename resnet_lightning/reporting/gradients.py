@@ -19,7 +19,7 @@ from resnet_lightning.reporting.table import Table
 WITHOUT = " without BN"  # at the end of a network's name
 FAMILIES = ("plain", "ResNet", "plain without BN", "ResNet without BN")
 VANISHED, EXPLODED = 0.01, 100.0  # times the last layer's gradient
-LOWEST, HIGHEST = 1e-4, 1e2  # of the colours
+LOWEST, HIGHEST = 1e-3, 1e4  # of the colours
 
 
 def gradient_table(runs: Sequence[Run]) -> list[Table]:
@@ -39,13 +39,13 @@ def gradient_table(runs: Sequence[Run]) -> list[Table]:
                 {
                     "Network": name,
                     "Layers": str(len(first)),
-                    "First": _number(first[0]) if min(found) == 0 else NOTHING,
-                    "Last": _number(first[-1]) if min(found) == 0 else NOTHING,
-                    "First / last": _number(ratios[name]) if name in ratios else NOTHING,
-                    "Later: at iteration": f"{max(found):,}",
-                    "first": _number(last[0]),
-                    "last": _number(last[-1]),
-                    "first / last": _number(last[0] / last[-1]),
+                    "First layer at 0": _number(first[0]) if min(found) == 0 else NOTHING,
+                    "Last layer at 0": _number(first[-1]) if min(found) == 0 else NOTHING,
+                    "First / last at 0": _number(ratios[name]) if name in ratios else NOTHING,
+                    "Later": f"{max(found):,}",
+                    "First layer later": _number(last[0]),
+                    "Last layer later": _number(last[-1]),
+                    "First / last later": _number(last[0] / last[-1]),
                     "Largest first / last": _number(max(filter(np.isfinite, quotients), default=np.nan)),
                     "Ended": " or ".join(sorted({_ending(run) for run in own})),
                 }
@@ -53,7 +53,7 @@ def gradient_table(runs: Sequence[Run]) -> list[Table]:
         notes = [
             *verdict(ratios),
             "Euclidean norm of the gradient of one batch's mean loss by the weights of a convolution, without weight "
-            "decay; first and last convolution of the network, at initialisation and at the last iteration measured.",
+            "decay; first and last convolution, at initialisation (iteration 0) and at the last iteration measured.",
         ]
         if rows:
             tables.append(setting_table("Gradient flow", setting, group, rows, notes))
@@ -119,7 +119,8 @@ def gradient_lines(runs: Sequence[Run]) -> Figure:
         axes.set_title(family, fontsize=TEXT_SIZE + 0.5)
         axes.set_xlabel("first to last layer, in fractions of the depth", fontsize=TEXT_SIZE, labelpad=1)
         axes.set_ylabel("gradient norm", fontsize=TEXT_SIZE, labelpad=1)
-        axes.legend(fontsize=TEXT_SIZE - 1, frameon=False)
+    if families:
+        panels[0].legend(fontsize=TEXT_SIZE - 1, frameon=False)
     for axes in panels[len(families) :]:
         axes.set_visible(False)
     _title(figure, groups(runs)[0][0], "solid: at initialisation; dotted: at the last iteration measured", columns)
@@ -144,6 +145,7 @@ def gradient_heat(runs: Sequence[Run]) -> Figure:
             x, y = list(rows), np.arange(1, len(values) + 1)
             mesh = axes.pcolormesh(x, y, values, norm=LogNorm(LOWEST, HIGHEST), cmap="viridis", shading="nearest")
             mesh.set_rasterized(True)  # ten thousands of cells are no vectors
+            axes.set_xlim(left=0)
             axes.set_title(f"{family}, {depth} layers", fontsize=TEXT_SIZE - 0.5)
             axes.tick_params(labelsize=TEXT_SIZE - 1, length=2, width=0.6)
         line[0].set_ylabel("layer", fontsize=TEXT_SIZE, labelpad=1)
