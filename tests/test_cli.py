@@ -303,7 +303,7 @@ def test_without_a_key_a_tracked_run_is_written_offline_and_goes_on(
         Path("r", "result.json").unlink()
         Path("r", "checkpoints", "iteration=4.ckpt").unlink()
     runs = [path for path in Path("r", "wandb").glob("offline-run-*")]
-    assert len(runs) == 2 and len({path.name.rpartition("-")[2] for path in runs}) == 1
+    assert len(runs) == 2 and len({path.name.split("-")[3] for path in runs}) == 1
     assert all(list(path.glob("*.wandb")) for path in runs)
 
 

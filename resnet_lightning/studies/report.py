@@ -53,7 +53,8 @@ FIGURES: dict[str, Figures] = {
     "lesions": {"": (lesion_figure, "Test errors after lesions, and sizes of F(x) beside x, by block")},
     "vanishing": {"": (vanishing_figure, "First over last gradient norm by depth, on a logarithmic axis")},
 }
-SECTIONS = {"table1": "3.3", **dict.fromkeys(("table2", "table3", "table4", "table5", "figure4"), "4.1")}  # others: 4.2
+IMAGENET = ("table2", "table3", "table4", "table5", "figure4")
+SECTIONS = {"table1": "3.3", **dict.fromkeys((*IMAGENET, "gradients", "vanishing"), "4.1")}  # others: 4.2
 
 
 def report(name: str) -> None:
