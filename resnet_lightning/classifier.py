@@ -192,6 +192,8 @@ class Classifier(LightningModule):
         return self.test_metrics if name == "test" else self.val_metrics
 
     def _log_evaluation(self, name: str, values: dict[str, float]) -> None:
+        if not values:
+            raise BadInput("all images that were to be evaluated are damaged")
         row = {f"{name}/{key}": value for key, value in values.items()}
         # For callbacks, and for the table that `test` and `validate` print of what would go to loggers.
         self.log_dict(row, logger=not self.trainer.loggers, sync_dist=True)
@@ -227,11 +229,15 @@ class Classifier(LightningModule):
         if different and all(key in theirs and key in ours and theirs[key][1:] == ours[key][1:] for key in different):
             classes, expected = theirs[different[0]][0], ours[different[0]][0]
             raise BadInput(f"the checkpoint has {classes:,} classes, the data and the configured network {expected:,}")
+        name = str(getattr(self.network, "name", type(self.network).__name__))
         if different:
             raise BadInput(
-                f"the checkpoint holds {checkpoint.get('network', 'another network')}, not the configured "
-                f"{getattr(self.network, 'name', type(self.network).__name__)} (they differ in {different[0]})"
+                f"the checkpoint holds {checkpoint.get('network', 'another network')}, not the configured {name} (they "
+                f"differ in {different[0]})"
             )
+        # A plain network has the weights of a residual one of option A.
+        if "optimizer_states" in checkpoint and checkpoint.get("network", name) != name:
+            raise BadInput(f"the checkpoint holds {checkpoint['network']}, not the configured {name}")
         self.evaluated, self.trained = checkpoint.get("evaluated", 0), checkpoint.get("global_step", 0)
         if window := checkpoint.get("window"):
             rank = self.trainer.global_rank if len(window[0]) == self.trainer.world_size else 0

@@ -78,8 +78,11 @@ def read_metrics(path: Path) -> dict[int, dict[str, str]]:
     if not path.exists():
         return {}
     try:
-        with path.open(newline="") as file:
-            rows = [{name: cell for name, cell in row.items() if cell} for row in csv.DictReader(file)]
-        return {int(row.pop("iteration")): row for row in rows}
-    except (ValueError, KeyError, AttributeError, csv.Error) as error:
-        raise BadInput(f"{path} is damaged ({error!r}): put a whole one in its place, or delete the run") from error
+        text = path.read_text()
+        rows = list(csv.DictReader(io.StringIO(text)))
+        if not text.endswith("\n") or any(None in row or None in row.values() for row in rows):
+            raise ValueError("it is cut off")
+        return {int(row.pop("iteration")): {name: cell for name, cell in row.items() if cell} for row in rows}
+    except (OSError, ValueError, KeyError, AttributeError, csv.Error) as error:
+        reason = error.reason if isinstance(error, UnicodeDecodeError) else repr(error)
+        raise BadInput(f"{path} is damaged ({reason}): put a whole one in its place, or delete the run") from error

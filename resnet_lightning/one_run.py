@@ -94,7 +94,7 @@ class CommandLine(LightningCLI):
         if checkpoint and not Path(checkpoint).is_file():
             raise BadInput(f"ckpt_path {checkpoint}: there is no such file (a run goes on from its own by itself)")
         if self.subcommand in ("validate", "test", "predict") and not checkpoint:
-            raise BadInput(f"{self.subcommand} needs --ckpt_path: the checkpoint whose network is to be evaluated")
+            raise BadInput("--ckpt_path is missing: the checkpoint whose network is to be evaluated")
         if config.trainer.precision is None:
             config.trainer.precision = fastest_safe_precision(str(config.trainer.accelerator))
         if self.subcommand == "fit":
@@ -102,9 +102,12 @@ class CommandLine(LightningCLI):
 
     def _folder_of(self, configs: list[Any], checkpoint: Path) -> Path:
         """The run that is evaluated: its config.yaml's or its checkpoint's; else one for weights from elsewhere."""
-        for folder in (Path(str(path)).parent for path in [*configs[-1:], checkpoint.parent]):
-            if (folder / "run.json").exists():
-                return folder
+        candidates = [Path(str(path)).parent for path in [*configs[-1:], checkpoint.parent]]
+        folders = [folder for folder in candidates if (folder / "run.json").exists()]
+        if len({folder.resolve() for folder in folders}) > 1:
+            raise BadInput(f"{checkpoint} is of the run in {folders[1]}, not of {folders[0]}: give its own config.yaml")
+        if folders:
+            return folders[0]
         return run_folder(self.experiment, [*self.changes, f"{WEIGHTS}={checkpoint.stem}"], self.seed)
 
     def _look_into_folder(self, config: Any) -> None:
@@ -116,10 +119,18 @@ class CommandLine(LightningCLI):
         if newest and config.ckpt_path is None:
             config.ckpt_path = str(newest)
 
+    def _run_subcommand(self, subcommand: str) -> None:
+        try:
+            super()._run_subcommand(subcommand)
+        except SystemExit as error:  # how Lightning ends after Ctrl-C, and, with status 0, after SIGTERM
+            print("interrupted: the same command goes on from what has been written", file=sys.stderr)
+            sys.exit(143 if isinstance(error, SIGTERMException) else 130)
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         trainer: Any = self._get(self.config_init, "trainer")
         trainer.plugins = [*(trainer.plugins or []), AtomicCheckpointIO()]
-        trainer.callbacks = [*(trainer.callbacks or [])]
+        given = trainer.callbacks or []
+        trainer.callbacks = [*given] if isinstance(given, list) else [given]
         if trainer.enable_progress_bar is not False and self.subcommand == "fit":
             trainer.callbacks.append(Progress())
         if trainer.enable_model_summary is None:
@@ -158,6 +169,9 @@ class CommandLine(LightningCLI):
             self.model.optimizer(self.model.network.parameters())
         except ValueError as error:
             raise BadInput(f"model.optimizer: {error}") from error
+        if self.trainer.is_global_zero:  # refuses data before anything is written
+            self.datamodule.prepare_data()
+            self.datamodule.setup("fit")
         make_folder(self.folder / "checkpoints")
         if self.trainer.is_global_zero:
             if arguments["ckpt_path"]:
@@ -166,9 +180,6 @@ class CommandLine(LightningCLI):
         try:
             self.trainer.fit(**arguments)
             self._finish()
-        except SystemExit as error:  # how Lightning ends after Ctrl-C, and, with status 0, after SIGTERM
-            print("interrupted: the same command goes on from the last checkpoint", file=sys.stderr)
-            sys.exit(143 if isinstance(error, SIGTERMException) else 130)
         except Diverged as error:
             if self.trainer.is_global_zero:
                 self.record.finish(self.trainer, self.model, "diverged", error.iteration)
@@ -283,3 +294,10 @@ def check_numbers(config: Any) -> None:
     ):
         if isinstance(value, int | float) and value <= 0:
             raise BadInput(f"{name} {value}: expected a number of iterations, at least 1")
+    # These would end a run early, or measure a part of a set, and the result would not say so.
+    for name in ("fast_dev_run", "overfit_batches", "max_epochs", "max_time"):
+        if config.trainer.get(name) not in (None, False, -1):
+            raise BadInput(f"trainer.{name}: runs are shortened by --trainer.max_steps alone")
+    for name in ("limit_train_batches", "limit_test_batches", "limit_predict_batches"):
+        if config.trainer.get(name) is not None:
+            raise BadInput(f"trainer.{name}: every image counts; runs are shortened by --trainer.max_steps alone")

@@ -9,6 +9,8 @@ from typing import Any
 import wandb
 from lightning.pytorch.loggers import WandbLogger
 
+from resnet_lightning.errors import BadInput
+
 PROJECT = "resnet_lightning"
 SECONDS_TO_CONNECT = 8.0  # wandb's own limit is 90
 SECONDS_TO_FINISH = 60.0  # wandb's own is none: a network lost while training would hold the finished run for ever
@@ -38,6 +40,9 @@ def wandb_logger(folder: Path, experiment: str, changes: list[str], seed: int, n
     Grouped by experiment, named by network and seed, tagged by the table or figure. Without a key it writes into the
     folder, for `wandb sync`; the environment variable WANDB_MODE (online, offline, disabled) overrides that.
     """
+    mode = os.environ.get("WANDB_MODE")
+    if mode not in (None, "online", "offline", "disabled"):
+        raise BadInput(f"WANDB_MODE {mode}: expected online, offline or disabled")
     settings = wandb.Settings(
         console="off",
         silent=True,
@@ -45,7 +50,7 @@ def wandb_logger(folder: Path, experiment: str, changes: list[str], seed: int, n
         init_timeout=SECONDS_TO_CONNECT,
         finish_timeout=SECONDS_TO_FINISH,
     )
-    if "WANDB_MODE" not in os.environ and not has_key():
+    if mode is None and not has_key():
         settings.mode = "offline"
     tag = experiment.split("/")[-2] if "/" in experiment else experiment
     logger = Tracker(

@@ -239,7 +239,7 @@ def test_lesions_of_a_run_go_on_where_they_were_interrupted(
     capsys.readouterr()
     main(arguments)
     assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == [
-        *("ResNet-8, as it is", "ResNet-8, layer3.0 deleted")
+        *("ResNet-8, as it is", "ResNet-8, layer3.0 deleted", "3 blocks are in r/lesions.json")
     ]
     again = json.loads(path.read_text())
     assert again["blocks"] == whole["blocks"] and again["complete"]

@@ -27,7 +27,7 @@ class GradientFlow(Callback):
 
     def __init__(self, every: int | None = None) -> None:
         if every is not None and every < 1:
-            raise BadInput(f"every {every}: expected a number of iterations, at least 1")
+            raise BadInput(f"GradientFlow's every {every}: expected a number of iterations, at least 1")
         self.every = every
         self.file: MetricsFile | None = None
         self.weights: dict[str, Tensor] = {}

@@ -106,6 +106,7 @@ class TrainingFiles:
         self.rank = rank
         self.world_size = world_size
         self.batches = 0
+        self.empty = 0  # batches in a row of which every image was damaged
         self.stream: Iterator[Any] | None = None
 
     def __len__(self) -> int:
@@ -119,7 +120,12 @@ class TrainingFiles:
             pixels, shifts, numbers, damaged = next(self.stream)
             self.damage.note(damaged)
             if len(numbers):
+                self.empty = 0
                 yield TrainingBatch(pixels, shifts, self.files.listing.labels[numbers])
+            else:
+                self.empty += 1
+            if self.empty >= len(self):
+                raise BadInput("all training images are damaged")
 
     def keys(self) -> Iterator[list[Key]]:
         """This process's part of each batch from the present one on, without end."""

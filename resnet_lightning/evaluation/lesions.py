@@ -16,11 +16,12 @@ from torch import Tensor, nn
 
 from resnet_lightning.callbacks.responses import Moments
 from resnet_lightning.errors import BadInput
+from resnet_lightning.evaluation.predictions import fingerprint
 from resnet_lightning.networks import ResNet
 from resnet_lightning.networks.layers import layers
 from resnet_lightning.networks.shortcuts import make_shortcut
 from resnet_lightning.one_run import CommandLine
-from resnet_lightning.run_folder import read_json, write_json
+from resnet_lightning.run_folder import config_files, read_json, write_json
 
 FILE = "lesions.json"
 
@@ -36,6 +37,8 @@ class Lesions(CommandLine):
     """
 
     def __init__(self, arguments: Sequence[str]) -> None:
+        if not config_files(arguments):
+            raise BadInput("lesions needs a run: --config RUN/config.yaml --ckpt_path RUN/checkpoints/iteration=N.ckpt")
         super().__init__(["test", *arguments, "--trainer.callbacks=null", "--trainer.enable_progress_bar=false"])
 
     def test(self, **arguments: Any) -> None:
@@ -44,7 +47,11 @@ class Lesions(CommandLine):
         if not isinstance(network, ResNet):
             raise BadInput(f"lesions are made in blocks of this package, and {type(network).__name__} has none")
         start = time.monotonic()
-        about = self._about_evaluation(Path(arguments["ckpt_path"]))
+        self.datamodule.prepare_data()
+        self.datamodule.setup("test")
+        checkpoint = Path(arguments["ckpt_path"])
+        about = self._about_evaluation(checkpoint) | {"sha256": fingerprint(checkpoint)}
+        earlier = read_json(path) or {}
         moments, hooks = Moments(), []
         for name, (stage, place) in blocks(network).items():
             hooks += watch(stage[place], name, moments)
@@ -57,7 +64,6 @@ class Lesions(CommandLine):
         found: dict[str, dict[str, float]] = {
             name: {"size": sizes[f"{name} F"][1] / sizes[f"{name} x"][1]} for name in blocks(network)
         }
-        earlier = read_json(path) or {}
         if earlier | about | {"error": error} == earlier:
             found = earlier["blocks"]
         for name, kind, stage, changes in lesions(network):
@@ -68,9 +74,11 @@ class Lesions(CommandLine):
                 self._write(path, about | {"complete": False, "error": error, "blocks": found})
         seconds = round(time.monotonic() - start, 1)
         self._write(path, about | {"complete": True, "error": error, "blocks": found, "seconds": seconds})
+        print(f"{len(found)} blocks are in {path}")
 
     def _error(self, *arguments: Any, **options: Any) -> float:
         [values] = self.trainer.test(*arguments, **{**options, "verbose": False})
+        self._check_count("test", self.datamodule.size("test") or self.datamodule.size("val"))
         return float(values["test/error"])
 
     def _say(self, what: str, error: float) -> None:

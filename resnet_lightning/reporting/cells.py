@@ -89,7 +89,7 @@ def setting_table(
         said.append(f"Trained on {images} images.")
     if any(cell.startswith("at ") for row in rows for cell in row.values()):
         said.append("“at …” is a run that is not finished, or an earlier checkpoint; no mean counts it.")
-    if setting.papers and not setting.full:
+    if setting.papers and not setting.full and any(column.startswith("Published") for column in rows[0]):
         said.append("These runs are not the paper's, whose numbers are shown for orientation only.")
     return Table(
         title,

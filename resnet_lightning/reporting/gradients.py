@@ -1,5 +1,6 @@
 """Gradient flow: norms of every layer's gradient, over layers and iterations, and what they say of section 4.1."""
 
+import math
 import textwrap
 from collections.abc import Sequence
 
@@ -32,21 +33,22 @@ def gradient_table(runs: Sequence[Run]) -> list[Table]:
             if not found:
                 continue
             first, last = found[min(found)], found[max(found)]
-            if min(found) == 0:
-                ratios[name] = float(first[0] / first[-1])
-            quotients = [float(values[0] / values[-1]) for values in found.values()]
+            quotients = {iteration: _quotient(values) for iteration, values in found.items()}
+            if 0 in found:
+                ratios[name] = quotients[0]
+            later = max(found) > 0
             rows.append(
                 {
                     "Network": name,
                     "Layers": str(len(first)),
-                    "First layer at 0": _number(first[0]) if min(found) == 0 else NOTHING,
-                    "Last layer at 0": _number(first[-1]) if min(found) == 0 else NOTHING,
-                    "First / last at 0": _number(ratios[name]) if name in ratios else NOTHING,
-                    "Later": f"{max(found):,}",
-                    "First layer later": _number(last[0]),
-                    "Last layer later": _number(last[-1]),
-                    "First / last later": _number(last[0] / last[-1]),
-                    "Largest first / last": _number(max(filter(np.isfinite, quotients), default=np.nan)),
+                    "First layer at 0": _number(first[0]) if 0 in found else NOTHING,
+                    "Last layer at 0": _number(first[-1]) if 0 in found else NOTHING,
+                    "First / last at 0": _number(quotients[0]) if 0 in found else NOTHING,
+                    "Later": f"{max(found):,}" if later else NOTHING,
+                    "First layer later": _number(last[0]) if later else NOTHING,
+                    "Last layer later": _number(last[-1]) if later else NOTHING,
+                    "First / last later": _number(quotients[max(found)]) if later else NOTHING,
+                    "Largest first / last": _number(max(filter(np.isfinite, quotients.values()), default=np.nan)),
                     "Ended": " or ".join(sorted({_ending(run) for run in own})),
                 }
             )
@@ -69,7 +71,7 @@ def verdict(ratios: dict[str, float]) -> list[str]:
     of: dict[str, list[tuple[int, float]]] = {}
     for name, ratio in ratios.items():
         family, _, rest = name.removesuffix(WITHOUT).partition("-")
-        if rest.isdecimal():
+        if rest.isdecimal() and math.isfinite(ratio):
             of.setdefault(family + WITHOUT * name.endswith(WITHOUT), []).append((int(rest), ratio))
     if not of:
         return []
@@ -171,6 +173,11 @@ def _by_family(runs: Sequence[Run]) -> dict[str, dict[int, Rows]]:
 def _title(figure: Figure, setting: Setting, caption: str, columns: int) -> None:
     lines = textwrap.wrap(setting.title, 46 * columns) + textwrap.wrap(caption, 46 * columns)
     figure.suptitle("\n".join(lines), fontsize=TEXT_SIZE + 0.5)
+
+
+def _quotient(values: NDArray[np.float64]) -> float:
+    """The first layer's norm over the last one's; no number if that is zero or none."""
+    return float(values[0] / values[-1]) if values[-1] and np.isfinite(values[-1]) else np.nan
 
 
 def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:

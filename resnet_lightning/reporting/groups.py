@@ -16,13 +16,15 @@ Kind = Literal["train", "test"]
 class Setting(NamedTuple):
     """What runs must share before their errors are compared: data, planned iterations, and other changes.
 
-    Weights that others trained have a setting of their own: nothing here says how they were trained.
+    Weights that others trained have a setting of their own: nothing here says how they were trained. And what is not
+    an experiment of the paper on CIFAR-10 or ImageNet, such as those on gradient flow, is never set beside its numbers.
     """
 
     data: str
     iterations: int
     changes: tuple[str, ...]
     of_others: bool = False
+    of_paper: bool = True
 
     @property
     def full(self) -> bool:
@@ -33,6 +35,8 @@ class Setting(NamedTuple):
     @property
     def papers(self) -> str:
         """Which of the paper's data sets this is, or nothing: a part of ImageNet's classes is other data."""
+        if not self.of_paper:
+            return ""
         if self.data.startswith("CIFAR-10"):
             return "CIFAR-10"
         return "ImageNet" if self.data.partition(" at ")[0] == "ImageNet" else ""
@@ -68,6 +72,7 @@ def groups(runs: Sequence[Run]) -> list[tuple[Setting, list[Run]]]:
         # A changed length is in the iterations already.
         changes = tuple(change for change in run.changes if not change.startswith("max_steps="))
         setting = Setting(run.data, 0, (), True) if run.weights else Setting(run.data, run.iterations, changes)
+        setting = setting._replace(of_paper=not run.experiment.startswith("gradients/"))
         found.setdefault(setting, []).append(run)
     order = sorted(found, key=lambda own: (own.of_others, not own.full, own.data, -own.iterations, own.changes))
     return [(setting, found[setting]) for setting in order]

@@ -13,7 +13,7 @@ from resnet_lightning.evaluation.lesions import FILE
 from resnet_lightning.reporting.cells import setting_table
 from resnet_lightning.reporting.curves import TEXT_SIZE, colour, quiet
 from resnet_lightning.reporting.groups import NOTHING, by_network, groups
-from resnet_lightning.reporting.runs import Run, read_json_or_nothing
+from resnet_lightning.reporting.runs import Run, read_json_or_nothing, skip
 from resnet_lightning.reporting.table import Table
 
 SURVIVED = 5.0  # points of test error that a deletion may cost
@@ -109,7 +109,16 @@ def lesion_figure(runs: Sequence[Run]) -> Figure:
 
 def _read(run: Run) -> dict[str, Any]:
     contents = read_json_or_nothing(run.folder / FILE)
-    return contents if contents.get("complete") else {}
+    if not contents.get("complete"):
+        return {}
+    try:
+        numbers = [contents["error"], *(value for block in contents["blocks"].values() for value in block.values())]
+        whole = bool(contents["blocks"]) and all(isinstance(number, int | float) for number in numbers)
+    except (KeyError, AttributeError):
+        whole = False
+    if not whole:
+        skip(f"{run.folder / FILE} is damaged (no errors by block)")
+    return contents if whole else {}
 
 
 def _values(found: Sequence[dict[str, Any]], kind: str) -> list[float]:

@@ -28,12 +28,12 @@ def figure7_table(runs: Sequence[Run]) -> list[Table]:
             own = networks.get(name, [])
             found = mean_rows(own, FILE)
             last = found[max(found)] if found else np.array([])
-            if found:
+            if found and np.isfinite(last).all():
                 medians[name] = float(np.median(last))
             row = {"Network": name, "Layers": str(len(last) or NOTHING)}
             if setting.cifar10:
                 row["Published median"] = about(published["median_std"].get(name))
-            row["Measured median"] = f"{medians[name]:.2f}" if found else NOTHING
+            row["Measured median"] = f"{medians.get(name, np.nan):.2f}" if found else NOTHING
             if setting.cifar10:
                 row["Published first layer"] = about(published["first_layer"].get(name))
             row["First layer"] = f"{last[0]:.2f}" if found else NOTHING

@@ -123,7 +123,7 @@ def _load(folder: Path) -> Run | None:
             weights=Path(info.get("weights") or "").name,
         )
     except (KeyError, TypeError, ValueError) as error:
-        _skip(f"{folder / 'run.json'} is damaged ({error!r})")
+        skip(f"{folder / 'run.json'} is damaged ({error!r})")
         return None
     if run.state != "unfinished":
         return run
@@ -136,9 +136,9 @@ def _evaluations(folder: Path, data: str) -> dict[str, dict[str, Any]]:
     for path in sorted(folder.glob("test-*.json")):
         contents = read_json_or_nothing(path)
         if contents and not isinstance(contents.get("error"), int | float):
-            _skip(f"{path} is damaged (no error in percent)")
+            skip(f"{path} is damaged (no error in percent)")
         elif contents and contents.get("data", data) != data:
-            _skip(f"{path} is of {contents['data']}, not of the run's data, {data}")
+            skip(f"{path} is of {contents['data']}, not of the run's data, {data}")
         elif contents:
             iteration = iteration_of(str(contents.get("checkpoint", "")))
             found[path.stem.removeprefix("test-")] = {"iteration": iteration, **contents}
@@ -160,10 +160,10 @@ def read_json_or_nothing(path: Path) -> dict[str, Any]:
     try:
         contents = read_json(path)
     except (BadInput, OSError) as error:
-        _skip(str(error))
+        skip(str(error))
         return {}
     if contents is not None and not isinstance(contents, dict):
-        _skip(f"{path} is damaged (not an object)")
+        skip(f"{path} is damaged (not an object)")
         return {}
     return contents or {}
 
@@ -173,10 +173,14 @@ def read_rows(path: Path) -> dict[int, dict[str, float]]:
     try:
         rows = read_metrics(path)
         return {number: {name: float(cell) for name, cell in row.items()} for number, row in sorted(rows.items())}
+    except BadInput as error:
+        skip(str(error))
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-        _skip(f"{path} is damaged ({error!r})")
-        return {}
+        skip(f"{path} is damaged ({error!r})")
+    return {}
 
 
-def _skip(reason: str) -> None:
+@cache  # tables, figures and the page read the same files
+def skip(reason: str) -> None:
+    """Says once what is left out of a report, and why."""
     print(f"resnet-lightning: skipped: {' '.join(reason.split())}", file=sys.stderr)

@@ -158,7 +158,9 @@ def list_weights(
 
 def evaluation_job(folder: Path, arguments: list[str], evaluation: str, command: str) -> Job:
     names = {"test": f"test-{evaluation}", "predict": f"predictions-{evaluation}", "lesions": "lesions"}
-    return Job(folder, [*arguments, f"--data.evaluation={evaluation}"], command, f"{names[command]}.json")
+    # Data in memory has one evaluation, and no option for it.
+    arguments = [*arguments, f"--data.evaluation={evaluation}"] if evaluation != "center" else arguments
+    return Job(folder, arguments, command, f"{names[command]}.json")
 
 
 def run_jobs(jobs: Sequence[Job], at_once: int | None) -> bool:
