@@ -39,7 +39,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 checkpoint = bare_weights(checkpoint, Path(path).name)
             checkpoint["state_dict"]
         except Exception as error:
-            reason = str(error) or type(error).__name__
+            reason = str(error).split(". ")[0] or type(error).__name__  # what torch says next is advice to programmers
             raise BadInput(
                 f"{path} is damaged, or no checkpoint of this program ({reason}): if it is a run's own, delete it to "
                 "go on from the one before"

@@ -19,7 +19,7 @@ from resnet_lightning.checkpoints import is_disk_full
 from resnet_lightning.dashboard import dashboard
 from resnet_lightning.errors import BadInput, Diverged
 from resnet_lightning.evaluation.ensemble import ensemble
-from resnet_lightning.evaluation.lesions import Lesions
+from resnet_lightning.evaluation.lesions import USAGE, Lesions
 from resnet_lightning.one_run import CommandLine
 from resnet_lightning.run_folder import refuse_other_configuration, refuse_other_data
 from resnet_lightning.studies import STUDIES, choose, find_study
@@ -131,6 +131,8 @@ def main(args: Sequence[str] | None = None) -> None:
                 raise BadInput(f"usage: resnet-lightning report NAME, with one of {', '.join(STUDIES)}")
             case ["dashboard", *rest]:
                 dashboard(rest)
+            case ["lesions", "-h" | "--help", *_]:
+                print(f"usage: resnet-lightning lesions {USAGE}")
             case ["lesions", *rest]:
                 Lesions(rest)
             case ["summary", *rest]:

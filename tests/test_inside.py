@@ -250,6 +250,10 @@ def test_lesions_need_blocks_and_a_checkpoint(watched: Path, monkeypatch: pytest
     monkeypatch.chdir(watched)
     assert "--ckpt_path" in refused("lesions", "--config=r/config.yaml")
     settings = ["--config=experiments/digits/base.yaml", "--ckpt_path=r/checkpoints/iteration=12.ckpt"]
+    # It has the same weights.
+    assert "ResNet-8, not the configured plain-8" in refused(
+        "lesions", "--config=r/config.yaml", settings[1], "--model.network.shortcut=none"
+    )
     network = "--model.network=resnet_lightning.benchmark_loops.TinyNetwork"
     assert "TinyNetwork" in refused("lesions", *settings, network)
 
@@ -309,6 +313,22 @@ def test_figure_7_compares_medians_and_says_whether_the_order_holds(tmp_path: Pa
     figure7([run for run in runs if run.network == "plain-56"])
 
 
+def test_what_is_cut_off_is_left_out_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_run(tmp_path, "ResNet-20")
+    for file in ("responses.csv", "gradients.csv"):
+        write_layers(folder, file, {0: [1, 2, 3], 64_000: [1, 2, 30]})
+        (folder / file).write_text((folder / file).read_text()[:-3])
+    (folder / "lesions.json").write_text('{"complete": true, "error": 9.0, "blocks": {}}')
+    runs = load_runs(tmp_path, ALL)
+    assert row(figure7_table(runs)[0], "ResNet-20")["Measured median"] == "–"
+    assert gradient_table(runs) == [] and lesion_table(runs) == []
+    figure7(runs)
+    said = capsys.readouterr().err.splitlines()
+    assert [line.split("ResNet-20")[0].split("/")[-1].split(" ")[0] for line in said] == [
+        *("responses.csv", "gradients.csv", "lesions.json")
+    ]
+
+
 def test_an_order_that_does_not_hold_is_said() -> None:
     said = order_sentence({"plain-20": 1.0, "plain-56": 2.0, "ResNet-20": 1.5, "ResNet-56": 1.6})
     assert "in some cases only" in said and "deeper ResNets respond not less" in said
@@ -332,6 +352,7 @@ def test_gradients_at_initialisation_decide_what_is_said(tmp_path: Path) -> None
     assert "no gradient of a plain network vanishes" in table.notes[0]
     assert "plain-56: its gradient explodes at initialisation, and shortcuts bring 2e+03 down to 4" in table.notes[0]
     assert len(gradient_lines(runs).axes) == 2 and len(gradient_heat(runs).axes) == 7  # 2 × 3 panels and the scale
+    assert verdict({"plain-20": math.nan}) == []
     assert "vanish in these runs" in verdict({"plain-20": 1.0, "plain-56": 1e-4})[0]
     assert verdict({}) == []
 
@@ -357,3 +378,16 @@ def test_lesions_are_averaged_over_seeds(tmp_path: Path) -> None:
     assert cells["Neighbours swapped: median %"] == "20.50"
     assert row(table, "plain-20")["within 5 points"] == "0 of 2"
     assert len(lesion_figure(runs).axes) == 4
+
+
+def test_a_study_of_lesions_trains_and_then_looks(
+    workplace: Path, png_folders: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    settings = "model: {network: {init_args: {depth: 8}}}\n"
+    Path("tiny.yaml").write_text(f"data: {{init_args: {{image_size: 8, padding: 1}}}}\n{settings}")
+    only = ["--only", "resnet20", "plain20", "--jobs=2"]
+    main(["study", "lesions", f"--data={png_folders}", "--steps=2", "--with=tiny.yaml", *only])
+    printed = capfd.readouterr().out
+    assert "ResNet-8" in printed and "plain-8" in printed and Path("reports/lesions.html").exists()
+    [found] = [json.loads(path.read_text()) for path in Path("runs").rglob("table6/*/seed0/lesions.json")]
+    assert found["complete"] and found["data"] == "CIFAR-10 at 8×8, only 260 + 50 images"

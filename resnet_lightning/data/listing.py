@@ -79,7 +79,7 @@ def validation_images(folder: Path, val_map: Path | None, classes: tuple[str, ..
         raise BadInput(f"val_map {val_map}: the classes are numbered by the folders of train, and there is none")
     names = _images(folder)
     if not names:
-        raise BadInput(f"val_map is given, but {folder} itself holds no images: leave val_map out for class folders")
+        raise BadInput(f"val_map {val_map}: {folder} itself holds no images; leave val_map out for class folders")
     labels = read_val_map(val_map, names, classes)
     paths = np.array([os.fsencode(str(folder / name)) for name in names])
     return Listing(paths, torch.tensor(labels), classes)
@@ -112,12 +112,12 @@ def read_val_map(path: Path, names: list[str], classes: tuple[str, ...]) -> list
         given, label = (name, pair[0]) if alone else (Path(pair[0]).stem, pair[1] if len(pair) > 1 else "")
         if label not in translated and (alone or not label.isdigit() or int(label) >= len(classes)):
             raise BadInput(f"val_map {path}, line {line}: {label!r} is none of the {len(classes)} classes of train")
-        if given in by_name:
-            raise BadInput(f"val_map {path}, line {line}: {given} is listed twice")
         by_name[given] = translated[label] if label in translated else int(label)
     keys = names if alone else [Path(name).stem for name in names]
     if missing := [name for name, key in zip(names, keys, strict=True) if key not in by_name]:
         raise BadInput(f"val_map {path} has no line for {_some(missing)}")
+    if len(by_name) < len(words):
+        raise BadInput(f"val_map {path} has {len(words):,} lines for {len(by_name):,} images: some are listed twice")
     return [by_name[key] for key in keys]
 
 

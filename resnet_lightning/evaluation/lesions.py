@@ -24,6 +24,7 @@ from resnet_lightning.one_run import CommandLine
 from resnet_lightning.run_folder import config_files, read_json, write_json
 
 FILE = "lesions.json"
+USAGE = "--config RUN/config.yaml --ckpt_path RUN/checkpoints/iteration=N.ckpt [options of test]"
 
 
 class Lesions(CommandLine):
@@ -38,7 +39,7 @@ class Lesions(CommandLine):
 
     def __init__(self, arguments: Sequence[str]) -> None:
         if not config_files(arguments):
-            raise BadInput("lesions needs a run: --config RUN/config.yaml --ckpt_path RUN/checkpoints/iteration=N.ckpt")
+            raise BadInput(f"lesions needs a run: {USAGE}")
         super().__init__(["test", *arguments, "--trainer.callbacks=null", "--trainer.enable_progress_bar=false"])
 
     def test(self, **arguments: Any) -> None:
