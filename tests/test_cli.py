@@ -43,7 +43,7 @@ def test_every_experiment_is_what_its_name_says(path: Path, monkeypatch: pytest.
     header = "".join(line for line in path.read_text().splitlines(keepends=True) if line.startswith("#"))
     assert str(path) in header
     base = EXPERIMENTS.name / Path(path.parts[1]) / "base.yaml"
-    match = re.fullmatch(r"(plain|resnet|vgg)(\d+)([bc]?)", path.stem)
+    match = re.fullmatch(r"(plain|resnet|vgg)(\d+)([bc]?)(_without_bn)?", path.stem)
     leaf = {"imagenet": "table2/resnet18.yaml", "cifar10": "table6/resnet20.yaml"}.get(path.parts[1])
     built = CommandLine(
         [f"--config={base}", *[f"--config={base.parent}/{leaf}"] * (not match), f"--config={path}"], False
@@ -53,6 +53,7 @@ def test_every_experiment_is_what_its_name_says(path: Path, monkeypatch: pytest.
     family, depth, option = match[1], int(match[2]), match[3].upper()
     assert f"--config {base} --config {path}" in header
     assert built.model.network.depth == depth
+    assert built.model.network.name.endswith(" without BN") == bool(match[4])
     if path.parts[1] == "imagenet":
         name = f"{ {'plain': 'plain', 'resnet': 'ResNet', 'vgg': 'VGG'}[family] }-{depth}" + f" {option}" * bool(option)
         assert built.model.network.name == name

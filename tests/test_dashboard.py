@@ -43,8 +43,10 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WANDB_MODE", "offline")
         patch.chdir(place)
+        wandb.teardown()  # wandb remembers the mode of the tests before
         for network in ("plain20", "resnet20"):
             main(["fit", QUICK[0], f"--config=experiments/digits/{network}.yaml", *QUICK[2:], "--trainer.max_steps=12"])
+        wandb.teardown()
     return place
 
 

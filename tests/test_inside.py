@@ -350,11 +350,12 @@ def test_gradients_at_initialisation_decide_what_is_said(tmp_path: Path) -> None
     )
     assert row(table, "ResNet-110")["Ended"] == "diverged at 40,000"
     assert "no gradient of a plain network vanishes" in table.notes[0]
-    assert "plain-56: its gradient explodes at initialisation, and shortcuts bring 2e+03 down to 4" in table.notes[0]
+    assert "that of plain-56 explodes instead, and shortcuts bring 2e+03 down to 4" in table.notes[0]
     assert len(gradient_lines(runs).axes) == 2 and len(gradient_heat(runs).axes) == 7  # 2 × 3 panels and the scale
-    assert verdict({"plain-20": math.nan}) == []
-    assert "vanish in these runs" in verdict({"plain-20": 1.0, "plain-56": 1e-4})[0]
-    assert verdict({}) == []
+    assert verdict({"plain-20": math.nan}, {}) == []
+    [said] = verdict({"plain-20": 1.0, "plain-56": 900.0}, {"plain-20": 0.5, "plain-56": 1e-4})
+    assert "the gradient of plain-56 vanishes" in said and "plain-20 keeps it" in said
+    assert verdict({}, {}) == []
 
 
 def test_lesions_are_averaged_over_seeds(tmp_path: Path) -> None:

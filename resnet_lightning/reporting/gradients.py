@@ -27,16 +27,20 @@ def gradient_table(runs: Sequence[Run]) -> list[Table]:
     """Gradient norms of the first and the last layer, at initialisation and last: one table per setting."""
     tables = []
     for setting, group in groups(runs):
-        rows, ratios = [], {}
+        rows: list[dict[str, str]] = []
+        initial: dict[str, float] = {}
+        last_ones: dict[str, float] = {}
         for name, own in by_network(group).items():
             found = mean_rows(own, FILE)
             if not found:
                 continue
             first, last = found[min(found)], found[max(found)]
             quotients = {iteration: _quotient(values) for iteration, values in found.items()}
-            if 0 in found:
-                ratios[name] = quotients[0]
             later = max(found) > 0
+            if 0 in found:
+                initial[name] = quotients[0]
+            if later:
+                last_ones[name] = quotients[max(found)]
             rows.append(
                 {
                     "Network": name,
@@ -53,54 +57,72 @@ def gradient_table(runs: Sequence[Run]) -> list[Table]:
                 }
             )
         notes = [
-            *verdict(ratios),
+            *verdict(initial, last_ones),
             "Euclidean norm of the gradient of one batch's mean loss by the weights of a convolution, without weight "
-            "decay; first and last convolution, at initialisation (iteration 0) and at the last iteration measured.",
+            "decay; first and last convolution, at initialisation (iteration 0) and at the last iteration measured. "
+            "A weight before batch normalisation can grow without effect, and its gradient shrinks as it does: a small "
+            "ratio in a trained network is also one of weights that have grown.",
         ]
         if rows:
             tables.append(setting_table("Gradient flow", setting, group, rows, notes))
     return tables
 
 
-def verdict(ratios: dict[str, float]) -> list[str]:
-    """Two sentences: what the ratios of first to last layer at initialisation are, and what follows for degradation.
+def verdict(initial: dict[str, float], later: dict[str, float]) -> list[str]:
+    """What the ratios of first to last layer are, and what follows for degradation in plain networks.
 
     Args:
-        ratios: by network, such as plain-20 and "ResNet-110 without BN".
+        initial: at initialisation, by network, such as plain-20 and "ResNet-110 without BN".
+        later: at the last iteration measured.
     """
-    of: dict[str, list[tuple[int, float]]] = {}
-    for name, ratio in ratios.items():
-        family, _, rest = name.removesuffix(WITHOUT).partition("-")
-        if rest.isdecimal() and math.isfinite(ratio):
-            of.setdefault(family + WITHOUT * name.endswith(WITHOUT), []).append((int(rest), ratio))
-    if not of:
+    before, after = _by_depth(initial), _by_depth(later)
+    if not before:
         return []
-    each = [
-        f"{family} {', '.join(f'{_number(ratio)} ({depth} layers)' for depth, ratio in sorted(of[family]))}"
-        for family in FAMILIES
-        if family in of
-    ]
-    numbers = f"Gradient of the first layer over that of the last, at initialisation: {'; '.join(each)}."
-    plain = dict(of.get("plain", []))
+    numbers = f"Gradient of the first layer over that of the last, at initialisation: {_list(before)}"
+    numbers += f"; at the last iteration measured: {_list(after)}." if after else "."
+    plain, residual = before.get("plain", {}), before.get("ResNet", {})
     if not plain:
         return [numbers]
-    deepest = max(plain)
-    if min(plain.values()) < VANISHED:
-        said = (
-            "Gradients of plain networks vanish in these runs in spite of batch normalisation, so that they do not "
-            "support the paper's argument that degradation is something else"
-        )
-    else:
+    lowest = {depth: min(ratio, after.get("plain", {}).get(depth, ratio)) for depth, ratio in plain.items()}
+    vanished = sorted(depth for depth, ratio in lowest.items() if ratio < VANISHED)
+    kept = sorted(lowest.keys() - vanished)
+    if not vanished:
         said = (
             "With batch normalisation no gradient of a plain network vanishes on its way to the first layer, so that "
             "vanishing gradients are not what degrades deep plain networks, as the paper argues"
         )
-        residual = dict(of.get("ResNet", []))
-        if plain[deepest] > EXPLODED:
-            said += f"; but “healthy” is not the word for plain-{deepest}: its gradient explodes at initialisation"
-            if deepest in residual and residual[deepest] < plain[deepest] / 10:
-                said += f", and shortcuts bring {_number(plain[deepest])} down to {_number(residual[deepest])}"
+    else:
+        said = (
+            f"In spite of batch normalisation the gradient of {_names(vanished)} vanishes on its way to the first "
+            "layer, so that the paper's argument, that degradation is something else, is not borne out there"
+            + (f"; {_names(kept)} keep{'s' if len(kept) == 1 else ''} it, and there it is" if kept else "")
+        )
+    deepest = max(plain)
+    if plain[deepest] > EXPLODED:
+        said += f"; at initialisation that of plain-{deepest} explodes instead"
+        if deepest in residual and residual[deepest] < plain[deepest] / 10:
+            said += f", and shortcuts bring {_number(plain[deepest])} down to {_number(residual[deepest])}"
     return [f"{numbers} {said}."]
+
+
+def _by_depth(ratios: dict[str, float]) -> dict[str, dict[int, float]]:
+    found: dict[str, dict[int, float]] = {}
+    for name, ratio in ratios.items():
+        family, _, rest = name.removesuffix(WITHOUT).partition("-")
+        if rest.isdecimal() and math.isfinite(ratio):
+            found.setdefault(family + WITHOUT * name.endswith(WITHOUT), {})[int(rest)] = ratio
+    return {family: dict(sorted(found[family].items())) for family in FAMILIES if family in found}
+
+
+def _list(ratios: dict[str, dict[int, float]]) -> str:
+    return "; ".join(
+        f"{family} {', '.join(f'{_number(ratio)} ({depth} layers)' for depth, ratio in own.items())}"
+        for family, own in ratios.items()
+    )
+
+
+def _names(depths: Sequence[int]) -> str:
+    return " and ".join(f"plain-{depth}" for depth in depths)
 
 
 def gradient_lines(runs: Sequence[Run]) -> Figure:
