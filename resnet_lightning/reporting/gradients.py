@@ -20,7 +20,7 @@ from resnet_lightning.reporting.table import Table
 WITHOUT = " without BN"  # at the end of a network's name
 FAMILIES = ("plain", "ResNet", "plain without BN", "ResNet without BN")
 VANISHED, EXPLODED = 0.01, 100.0  # times the last layer's gradient
-LOWEST, HIGHEST = 1e-3, 1e4  # of the colours
+LOWEST, HIGHEST = 1e-5, 1e4  # of the colours
 
 
 def gradient_table(runs: Sequence[Run]) -> list[Table]:
@@ -61,7 +61,8 @@ def gradient_table(runs: Sequence[Run]) -> list[Table]:
             "Euclidean norm of the gradient of one batch's mean loss by the weights of a convolution, without weight "
             "decay; first and last convolution, at initialisation (iteration 0) and at the last iteration measured. "
             "A weight before batch normalisation can grow without effect, and its gradient shrinks as it does: a small "
-            "ratio in a trained network is also one of weights that have grown.",
+            f"ratio in a trained network is also one of weights that have grown. Vanished is below {VANISHED:g} of the "
+            f"last layer's, exploded above {EXPLODED:g} times it.",
         ]
         if rows:
             tables.append(setting_table("Gradient flow", setting, group, rows, notes))
@@ -169,7 +170,7 @@ def gradient_heat(runs: Sequence[Run]) -> Figure:
             x, y = list(rows), np.arange(1, len(values) + 1)
             mesh = axes.pcolormesh(x, y, values, norm=LogNorm(LOWEST, HIGHEST), cmap="viridis", shading="nearest")
             mesh.set_rasterized(True)  # ten thousands of cells are no vectors
-            axes.set_xlim(left=0)
+            axes.set_xlim(left=0 if len(x) > 1 else None)
             axes.set_title(f"{family}, {depth} layers", fontsize=TEXT_SIZE - 0.5)
             axes.tick_params(labelsize=TEXT_SIZE - 1, length=2, width=0.6)
         line[0].set_ylabel("layer", fontsize=TEXT_SIZE, labelpad=1)
