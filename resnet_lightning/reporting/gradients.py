@@ -168,9 +168,11 @@ def gradient_heat(runs: Sequence[Run]) -> Figure:
                 continue
             values = np.array([np.clip(_finite(rows[iteration]), LOWEST, HIGHEST) for iteration in rows]).T
             x, y = list(rows), np.arange(1, len(values) + 1)
+            if len(x) == 1:  # diverged at once; a single column has no width
+                x, values = [x[0], x[0] + 1], values.repeat(2, axis=1)
             mesh = axes.pcolormesh(x, y, values, norm=LogNorm(LOWEST, HIGHEST), cmap="viridis", shading="nearest")
             mesh.set_rasterized(True)  # ten thousands of cells are no vectors
-            axes.set_xlim(left=0 if len(x) > 1 else None)
+            axes.set_xlim(left=0)
             axes.set_title(f"{family}, {depth} layers", fontsize=TEXT_SIZE - 0.5)
             axes.tick_params(labelsize=TEXT_SIZE - 1, length=2, width=0.6)
         line[0].set_ylabel("layer", fontsize=TEXT_SIZE, labelpad=1)
