@@ -1,7 +1,6 @@
 """Layer responses (figure 7): the standard deviation of every layer's output on the test set, while training too."""
 
 import math
-from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -32,14 +31,13 @@ class Moments:
         # In float64, since a test set has hundreds of millions of responses.
         self.sums[name] = self.sums[name].add_(new) if name in self.sums else new
 
-    def compute(self, names: Iterable[str]) -> dict[str, tuple[float, float]]:
-        """Standard deviation and root mean square of each; they start again."""
-        table = torch.stack([self.sums[name] for name in names])
+    def compute(self) -> dict[str, tuple[float, float]]:
+        """Standard deviation and root mean square of each name's elements."""
+        table = torch.stack(list(self.sums.values()))
         if torch.distributed.is_initialized():
             torch.distributed.all_reduce(table)
-        self.sums = {}
         found = {}
-        for name, (count, total, squares) in zip(names, table.tolist(), strict=True):
+        for name, (count, total, squares) in zip(self.sums, table.tolist(), strict=True):
             mean, square = total / count, squares / count
             variance = square - mean**2
             # A network without batch normalisation may have answered with infinities.
@@ -84,8 +82,7 @@ class LayerResponses(Callback):
         if not self.moments.sums:
             return
         iteration = trainer.global_step or pl_module.trained  # `test` has trained nothing itself
-        found = self.moments.compute(list(self.moments.sums))
-        deviations = {name: deviation for name, (deviation, _) in found.items()}
+        deviations = {name: deviation for name, (deviation, _) in self.moments.compute().items()}
         if not trainer.is_global_zero:
             return
         path = Path(trainer.default_root_dir) / FILE

@@ -119,13 +119,11 @@ class TrainingFiles:
             self.batches += 1
             pixels, shifts, numbers, damaged = next(self.stream)
             self.damage.note(damaged)
-            if len(numbers):
-                self.empty = 0
-                yield TrainingBatch(pixels, shifts, self.files.listing.labels[numbers])
-            else:
-                self.empty += 1
+            self.empty = 0 if len(numbers) else self.empty + 1
             if self.empty >= len(self):
                 raise BadInput("all training images are damaged")
+            if len(numbers):
+                yield TrainingBatch(pixels, shifts, self.files.listing.labels[numbers])
 
     def keys(self) -> Iterator[list[Key]]:
         """This process's part of each batch from the present one on, without end."""

@@ -61,7 +61,7 @@ class Lesions(CommandLine):
             hook.remove()
         self._say("as it is", error)
         self.model.bn_batches = 0  # done; a lesion keeps the statistics of the network as it is
-        sizes = moments.compute(list(moments.sums))
+        sizes = moments.compute()
         found: dict[str, dict[str, float]] = {
             name: {"size": sizes[f"{name} F"][1] / sizes[f"{name} x"][1]} for name in blocks(network)
         }
@@ -75,7 +75,8 @@ class Lesions(CommandLine):
                 self._write(path, about | {"complete": False, "error": error, "blocks": found})
         seconds = round(time.monotonic() - start, 1)
         self._write(path, about | {"complete": True, "error": error, "blocks": found, "seconds": seconds})
-        print(f"{len(found)} blocks are in {path}")
+        if self.trainer.is_global_zero:
+            print(f"{len(found)} blocks are in {path}")
 
     def _error(self, *arguments: Any, **options: Any) -> float:
         [values] = self.trainer.test(*arguments, **{**options, "verbose": False})
