@@ -1,42 +1,77 @@
-"""Checkpoints that are whole or not there, and are read back as data only."""
+"""Checkpoints that are whole or not there, are known by a checksum, and are read back as data only."""
 
 import errno
+import hashlib
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import lightning
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from resnet_lightning.errors import BadInput
-from resnet_lightning.files import write_atomically
+from resnet_lightning.files import sha256, write_atomically, write_text
+
+KEPT = 2
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the old checkpoint and moves into place; Lightning's own way passes through /tmp."""
+    """Writes beside the old checkpoint and moves into place; Lightning's own way passes through /tmp.
+
+    Beside each checkpoint lies its checksum, iteration=N.ckpt.sha256, in the form of sha256sum. The last two stay.
+
+    Args:
+        allowed: is called before each checkpoint and raises if none may be written.
+    """
+
+    def __init__(self, allowed: Callable[[], None] = lambda: None) -> None:
+        super().__init__()
+        self.allowed = allowed
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Raises BadInput when the disk is full; the checkpoints written before are still there."""
         path = Path(path)
+        self.allowed()
         path.parent.mkdir(parents=True, exist_ok=True)
+
+        def write(file: BinaryIO) -> None:
+            torch.save(checkpoint, file)
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            # Before the checkpoint is in place, so that it is never without.
+            write_text(checksum_file(path), f"{digest}  {path.name}\n")
+
         try:
-            write_atomically(path, lambda file: torch.save(checkpoint, file))
+            write_atomically(path, write)
         except (OSError, RuntimeError) as error:
+            if not path.exists():
+                checksum_file(path).unlink(missing_ok=True)
             # torch.save reports a failed write as a RuntimeError that hides the reason.
             if not is_disk_full(error):
                 raise
             older = newest_checkpoint(path.parent)
             rest = f"the one before, {older.name}, is untouched" if older else "there is none before it"
             raise BadInput(f"no space left on the device to write checkpoint {path}: {rest}") from error
+        for old in checkpoints(path.parent)[KEPT:]:
+            self.remove_checkpoint(old)
+
+    def remove_checkpoint(self, path: Any) -> None:
+        Path(path).unlink(missing_ok=True)
+        checksum_file(Path(path)).unlink(missing_ok=True)
 
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> Any:
         """Raises BadInput for a file that is missing or not a whole checkpoint."""
-        if not Path(path).is_file():
+        path = Path(path)
+        if not path.is_file():
             raise BadInput(f"checkpoint {path} does not exist")
         try:
+            if not is_whole(path):
+                raise ValueError("its checksum is another")
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
             if checkpoint and all(isinstance(value, torch.Tensor) for value in checkpoint.values()):
-                checkpoint = bare_weights(checkpoint, Path(path).name)
+                checkpoint = bare_weights(checkpoint, path.name)
             checkpoint["state_dict"]
         except Exception as error:
             reason = str(error).split(". ")[0] or type(error).__name__  # what torch says next is advice to programmers
@@ -64,7 +99,42 @@ def is_disk_full(error: BaseException | None) -> bool:
     return False
 
 
+def checkpoint_file(folder: Path, iteration: int) -> Path:
+    """The checkpoint of an iteration in a run's folder."""
+    return folder / "checkpoints" / f"iteration={iteration}.ckpt"
+
+
+def checksum_file(checkpoint: Path) -> Path:
+    return checkpoint.with_name(f"{checkpoint.name}.sha256")
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The files of a run's checkpoints folder that are named as checkpoints, the latest iteration first."""
+    numbers = {path: path.stem.partition("=")[2] for path in folder.glob("iteration=*.ckpt")}
+    return sorted((path for path in numbers if numbers[path].isdigit()), key=lambda p: int(numbers[p]), reverse=True)
+
+
 def newest_checkpoint(folder: Path) -> Path | None:
     """The checkpoint of the latest iteration in a run's checkpoints folder, or None."""
-    numbers = {path: path.stem.partition("=")[2] for path in folder.glob("iteration=*.ckpt")}
-    return max((path for path in numbers if numbers[path].isdigit()), key=lambda p: int(numbers[p]), default=None)
+    return next(iter(checkpoints(folder)), None)
+
+
+def is_whole(checkpoint: Path) -> bool:
+    """Whether a checkpoint is as it was written; one without a checksum, from elsewhere, is taken to be."""
+    expected = checksum_file(checkpoint)
+    return not expected.exists() or expected.read_text().split(" ")[0] == sha256(checkpoint)
+
+
+def newest_whole_checkpoint(folder: Path) -> Path | None:
+    """The latest checkpoint in a run's checkpoints folder that is as it was written; says which ones are not."""
+    damaged: list[str] = []
+    for path in checkpoints(folder):
+        if is_whole(path):
+            break
+        damaged.append(str(path))
+    else:
+        path = None
+    if damaged:
+        instead = f"going on from {path.name}, the one before" if path else "no other is left: beginning again"
+        print(f"warning: {', '.join(damaged)}: damaged (the checksum is another); {instead}", file=sys.stderr)
+    return path

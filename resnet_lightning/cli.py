@@ -17,7 +17,7 @@ from resnet_lightning.benchmark import bench
 from resnet_lightning.benchmark_input import bench_input
 from resnet_lightning.checkpoints import is_disk_full
 from resnet_lightning.dashboard import dashboard
-from resnet_lightning.errors import BadInput, Diverged
+from resnet_lightning.errors import OCCUPIED, BadInput, Diverged, Occupied
 from resnet_lightning.evaluation.ensemble import ensemble
 from resnet_lightning.evaluation.lesions import USAGE, Lesions
 from resnet_lightning.one_run import CommandLine
@@ -149,9 +149,9 @@ def main(args: Sequence[str] | None = None) -> None:
                 raise BadInput(f"no command is named {command!r}: resnet-lightning --help lists them")
     except KeyboardInterrupt:
         sys.exit(130)
-    except Diverged as error:
+    except (Diverged, Occupied) as error:
         print(f"resnet-lightning: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(1 if isinstance(error, Diverged) else OCCUPIED)
     except Exception as error:
         if not (reason := user_reason(error)):
             raise

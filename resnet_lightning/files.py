@@ -1,5 +1,6 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and their checksums."""
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable
@@ -8,15 +9,20 @@ from typing import BinaryIO
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Writes beside the file, then moves it into place: after a crash or a full disk the old file is still there."""
+    """Writes beside the file, then moves it into place: after a crash or a full disk the old file is still there.
+
+    Args:
+        write: gets a file that can be read back too.
+    """
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with os.fdopen(handle, "w+b") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)  # mkstemp lets nobody else read
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
         if isinstance(error, OSError):
@@ -27,3 +33,25 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 def write_text(path: Path, text: str) -> None:
     """write_atomically for text."""
     write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Removes what write_atomically leaves when its process is killed; nobody else may be writing there."""
+    for path in folder.glob(".*.*"):
+        if path.is_file() and len(path.suffix) == 9:  # .result.json.abcd1234: mkstemp's eight characters
+            path.unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's contents, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    """So that a machine that loses its power has the new name too."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,8 +1,10 @@
 """One run (fit, validate, test, predict): LightningCLI whose runs live in folders of their own."""
 
+import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,20 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from resnet_lightning.callbacks import Progress
 from resnet_lightning.callbacks.record import RunRecord
-from resnet_lightning.checkpoints import AtomicCheckpointIO, newest_checkpoint
+from resnet_lightning.callbacks.stop import StopWhenAsked
+from resnet_lightning.checkpoints import (
+    AtomicCheckpointIO,
+    checkpoint_file,
+    checkpoints,
+    newest_whole_checkpoint,
+)
 from resnet_lightning.classifier import Classifier
 from resnet_lightning.data.imagenet import ITERATIONS, size_of
 from resnet_lightning.devices import device_name, fastest_safe_precision
-from resnet_lightning.errors import BadInput, Diverged
-from resnet_lightning.evaluation.predictions import PredictionFile, fingerprint
+from resnet_lightning.errors import BadInput, Diverged, Stopped
+from resnet_lightning.evaluation.predictions import PredictionFile
+from resnet_lightning.files import remove_unfinished, sha256
+from resnet_lightning.locks import RunLock
 from resnet_lightning.metrics_file import MetricsFile
 from resnet_lightning.run_folder import (
     check_yaml,
@@ -29,6 +39,7 @@ from resnet_lightning.run_folder import (
     make_folder,
     read_json,
     refuse_other_configuration,
+    result_file,
     run_folder,
     write_json,
 )
@@ -46,6 +57,8 @@ class CommandLine(LightningCLI):
         arguments: of the command line.
         run: whether to carry out the command; otherwise there is no subcommand and everything is only built.
     """
+
+    evaluates = ""  # the command that stands behind `test`, if it is another
 
     def __init__(self, arguments: Sequence[str], run: bool = True) -> None:
         self.experiment, self.changes = describe(arguments)
@@ -112,23 +125,29 @@ class CommandLine(LightningCLI):
 
     def _look_into_folder(self, config: Any) -> None:
         self.result = read_json(self.folder / "result.json")
-        newest = newest_checkpoint(self.folder / "checkpoints")
         self.config_text = self._parser("fit").dump(config, skip_unset=False)
-        if newest or self.result:
+        if self.result or checkpoints(self.folder / "checkpoints"):
             refuse_other_configuration(self.folder, yaml.safe_load(self.config_text))
-        if newest and config.ckpt_path is None:
-            config.ckpt_path = str(newest)
 
     def _run_subcommand(self, subcommand: str) -> None:
         try:
-            super()._run_subcommand(subcommand)
+            if subcommand in ("test", "predict") and self.folder.is_dir():
+                name = result_file(self.evaluates or subcommand, self.datamodule.evaluation)
+                with self._lock(RunLock(self.folder / name)):
+                    super()._run_subcommand(subcommand)
+            else:
+                super()._run_subcommand(subcommand)
         except SystemExit as error:  # how Lightning ends after Ctrl-C, and, with status 0, after SIGTERM
-            print("interrupted: the same command goes on from what has been written", file=sys.stderr)
+            if os.environ.get("LOCAL_RANK", "0") == "0":  # of several processes, one says it
+                print("interrupted: the same command goes on from what has been written", file=sys.stderr)
+            if isinstance(error, Stopped):
+                raise
             sys.exit(143 if isinstance(error, SIGTERMException) else 130)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         trainer: Any = self._get(self.config_init, "trainer")
-        trainer.plugins = [*(trainer.plugins or []), AtomicCheckpointIO()]
+        self.lock = RunLock(self.folder / "result.json")
+        trainer.plugins = [*(trainer.plugins or []), AtomicCheckpointIO(self.lock.check)]
         given = trainer.callbacks or []
         trainer.callbacks = [*given] if isinstance(given, list) else [given]
         if trainer.enable_progress_bar is not False and self.subcommand == "fit":
@@ -137,7 +156,7 @@ class CommandLine(LightningCLI):
             trainer.enable_model_summary = False
         trainer.default_root_dir = str(self.folder)
         if self.subcommand == "fit" and self.result is None:
-            self.record = RunRecord(self.folder, self._identity(), self.config_text)
+            self.record = RunRecord(self.folder, self._identity(), self.config_text, self.lock.check)
             name = getattr(self.model.network, "name", "network")
             trainer.logger = [
                 MetricsFile(self.folder / "metrics.csv"),
@@ -145,12 +164,11 @@ class CommandLine(LightningCLI):
             ]
             trainer.callbacks += [
                 self.record,
+                StopWhenAsked(self.folder),
                 ModelCheckpoint(
                     self.folder / "checkpoints",
                     "iteration={step}",
-                    monitor="step",
-                    mode="max",
-                    save_top_k=2,
+                    save_top_k=-1,  # AtomicCheckpointIO keeps the last two, whoever wrote them
                     auto_insert_metric_name=False,
                     every_n_train_steps=self._get(self.config_init, "checkpoint_every"),
                 ),
@@ -173,23 +191,42 @@ class CommandLine(LightningCLI):
             self.datamodule.prepare_data()
             self.datamodule.setup("fit")
         make_folder(self.folder / "checkpoints")
-        if self.trainer.is_global_zero:
-            if arguments["ckpt_path"]:
-                print(f"going on from {arguments['ckpt_path']}", flush=True)
-            print(f"{self.folder}: {self.trainer.max_steps:,} iterations in {self.trainer.precision}", flush=True)
-        try:
-            self.trainer.fit(**arguments)
-            self._finish()
-        except Diverged as error:
+        with self._lock(self.lock):
+            if finished := read_json(self.folder / "result.json"):
+                print(f"{self.folder} is {finished['state']} by now")
+                return
+            arguments["ckpt_path"] = arguments["ckpt_path"] or newest_whole_checkpoint(self.folder / "checkpoints")
             if self.trainer.is_global_zero:
-                self.record.finish(self.trainer, self.model, "diverged", error.iteration)
-            raise
+                for folder in (self.folder, self.folder / "checkpoints"):
+                    remove_unfinished(folder)
+                if arguments["ckpt_path"]:
+                    print(f"going on from {arguments['ckpt_path']}", flush=True)
+                print(f"{self.folder}: {self.trainer.max_steps:,} iterations in {self.trainer.precision}", flush=True)
+            try:
+                self.trainer.fit(**arguments)
+                self._finish()
+            except Diverged as error:
+                if self.trainer.is_global_zero:
+                    self.record.finish(self.trainer, self.model, "diverged", error.iteration)
+                raise
+            finally:
+                wandb.finish()
+
+    @contextmanager
+    def _lock(self, lock: RunLock) -> Iterator[None]:
+        """Keeps other runs of the same away; of several processes, the first one does that for all."""
+        if not self.trainer.is_global_zero:
+            yield
+            return
+        lock.acquire()
+        try:
+            yield
         finally:
-            wandb.finish()
+            lock.release()
 
     def _finish(self) -> None:
         iteration = self.trainer.global_step
-        last = self.folder / "checkpoints" / f"iteration={iteration}.ckpt"
+        last = checkpoint_file(self.folder, iteration)
         if not last.exists():
             self.trainer.save_checkpoint(last)
         name = "test" if self.datamodule.size("test") else "val"  # ImageNet's test labels are not public
@@ -223,7 +260,7 @@ class CommandLine(LightningCLI):
             images = int(values["images"])
             values |= {"images": images, "damaged_images": expected - images}
             write_json(
-                self.folder / f"test-{self.datamodule.evaluation}.json",
+                self.folder / result_file("test", self.datamodule.evaluation),
                 {**about, **values, "seconds": round(time.monotonic() - start, 1)},
             )
 
@@ -233,7 +270,7 @@ class CommandLine(LightningCLI):
         self.datamodule.setup("predict")
         checkpoint = Path(arguments["ckpt_path"])
         images = self.datamodule.size("test") or self.datamodule.size("val")
-        about = self._about_evaluation(checkpoint) | {"sha256": fingerprint(checkpoint)}
+        about = self._about_evaluation(checkpoint) | {"sha256": sha256(checkpoint)}
         file = PredictionFile(self.folder, about, images)
         self.datamodule.predicted = file.done
         if done := int(file.done.sum()):

@@ -4,6 +4,7 @@ config.yaml, run.json (what the run is), metrics.csv, checkpoints/, and result.j
 finished, whatever happened.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -69,6 +70,17 @@ def run_folder(experiment: str, changes: Sequence[str], seed: int) -> Path:
     return RUNS / name / f"seed{seed}"
 
 
+def result_file(command: str, evaluation: str) -> str:
+    """What a command writes last into a run's folder: with it, the work is done."""
+    names = {
+        "fit": "result",
+        "test": f"test-{evaluation}",
+        "predict": f"predictions-{evaluation}",
+        "lesions": "lesions",
+    }
+    return f"{names[command]}.json"
+
+
 def make_folder(folder: Path) -> None:
     """Makes a folder of a run or a report.
 
@@ -125,8 +137,7 @@ def first_difference(before: dict[str, Any], now: dict[str, Any], prefix: str = 
     """The first setting, in words, in which two configurations differ, but for where and how a run is carried out."""
     for name in sorted(before.keys() | now.keys()):
         key = f"{prefix}{name}"
-        where = NOT_A_CHANGE.fullmatch(key.replace("init_args.", "")) or key == "trainer.precision"
-        if where and key != "seed_everything":
+        if not is_part_of_experiment(key):
             continue
         old, new = before.get(name), now.get(name)
         if isinstance(old, dict) and isinstance(new, dict):
@@ -135,6 +146,25 @@ def first_difference(before: dict[str, Any], now: dict[str, Any], prefix: str = 
         elif old != new:
             return f"{key} was {old}, is {new}"
     return None
+
+
+def is_part_of_experiment(key: str) -> bool:
+    """Whether a setting says what a run is, and not where and how it is carried out."""
+    where = NOT_A_CHANGE.fullmatch(key.replace("init_args.", "")) or key == "trainer.precision"
+    return not where or key == "seed_everything"
+
+
+def configuration_hash(config: str) -> str:
+    """SHA-256 of the settings of a config.yaml that say what the run is: equal for runs of one experiment and seed."""
+
+    def flat(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+        for name, value in settings.items():
+            if isinstance(value, dict):
+                yield from flat(value, f"{prefix}{name}.")
+            elif is_part_of_experiment(prefix + name):
+                yield prefix + name, value
+
+    return hashlib.sha256(json.dumps(sorted(flat(yaml.safe_load(config) or {}))).encode()).hexdigest()
 
 
 def check_yaml(path: Path) -> None:

@@ -1,6 +1,10 @@
 """What a run says of itself: config.yaml and run.json when it starts, result.json when it is over."""
 
 import platform
+import socket
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +14,12 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Timer
 from torch import nn
 
-from resnet_lightning import __version__
+import resnet_lightning
+from resnet_lightning.checkpoints import checkpoint_file, checksum_file
 from resnet_lightning.devices import device_name
 from resnet_lightning.files import write_text
 from resnet_lightning.metrics_file import read_metrics
-from resnet_lightning.run_folder import refuse_other_data, write_json
+from resnet_lightning.run_folder import configuration_hash, read_json, refuse_other_data, write_json
 from resnet_lightning.tracking import Tracker
 
 
@@ -25,21 +30,29 @@ class RunRecord(Timer):
         folder: of the run.
         identity: experiment, changes and seed.
         config: the whole configuration, as YAML.
+        allowed: is called before result.json is written and raises if it may not be.
     """
 
-    def __init__(self, folder: Path, identity: dict[str, Any], config: str) -> None:
+    def __init__(
+        self, folder: Path, identity: dict[str, Any], config: str, allowed: Callable[[], None] = lambda: None
+    ) -> None:
         super().__init__()
         self.folder = folder
         self.identity = identity
         self.config = config
+        self.allowed = allowed
+        self.sessions: list[dict[str, Any]] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
         info = self.describe(trainer, pl_module)
         refuse_other_data(self.folder, info["data"])
         if trainer.is_global_zero:
+            earlier = (read_json(self.folder / "run.json") or {}).get("sessions", [])
+            session = {"started": now(), "from_iteration": trainer.global_step, "host": socket.gethostname()}
+            self.sessions = [*earlier, session | {"device": info["device"], **code_version()}]
             write_text(self.folder / "config.yaml", self.config)
-            write_json(self.folder / "run.json", info)
+            write_json(self.folder / "run.json", info | {"sessions": self.sessions})
             for logger in trainer.loggers:
                 logger.log_hyperparams(info)  # W&B's config
 
@@ -62,9 +75,11 @@ class RunRecord(Timer):
             "device": device_name(trainer.strategy.root_device),
             "devices": trainer.world_size,
             "precision": trainer.precision,
+            "config_hash": configuration_hash(self.config),
             "versions": {
-                "resnet_lightning": __version__,
+                "resnet_lightning": resnet_lightning.__version__,
                 "torch": torch.__version__,
+                "cuda": torch.version.cuda if trainer.strategy.root_device.type == "cuda" else None,
                 "lightning": lightning.__version__,
                 "python": platform.python_version(),
             },
@@ -79,7 +94,10 @@ class RunRecord(Timer):
             for column in ("train/error", "val/error", "val/top5_error", "test/error", "test/top5_error")
         }
         info = self.describe(trainer, pl_module)
-        result = info | {"state": state, "iteration": iteration}
+        result = info | {"state": state, "iteration": iteration, "sessions": self.sessions, "finished": now()}
+        checksum = checksum_file(checkpoint_file(self.folder, iteration))
+        if checksum.exists():
+            result["checkpoint_sha256"] = checksum.read_text().split(" ")[0]
         for column, curve in curves.items():
             if curve:
                 result[column.replace("/", "_")] = curve[-1] if state == "finished" else None
@@ -88,8 +106,29 @@ class RunRecord(Timer):
         if curves["test/error"]:
             result["best_test_error"] = min(curves["test/error"])
         result["seconds"] = round(self.time_elapsed("train"), 1)
+        self.allowed()
         write_json(self.folder / "result.json", result)
         for logger in trainer.loggers:
             if isinstance(logger, Tracker):
                 logger.summarise({name: value for name, value in result.items() if name not in info})
         return result
+
+
+def now() -> str:
+    """The time, in seconds and UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def code_version() -> dict[str, Any]:
+    """The commit of this package's repository, and whether its files differ from it; nothing outside a repository."""
+    source = Path(resnet_lightning.__file__).parent
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(source), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", Path(resnet_lightning.__file__).name)  # not of a repository around .venv
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.SubprocessError):
+        return {"commit": None, "dirty": None}

@@ -16,14 +16,14 @@ from torch import Tensor, nn
 
 from resnet_lightning.callbacks.responses import Moments
 from resnet_lightning.errors import BadInput
-from resnet_lightning.evaluation.predictions import fingerprint
+from resnet_lightning.files import sha256
 from resnet_lightning.networks import ResNet
 from resnet_lightning.networks.layers import layers
 from resnet_lightning.networks.shortcuts import make_shortcut
 from resnet_lightning.one_run import CommandLine
-from resnet_lightning.run_folder import config_files, read_json, write_json
+from resnet_lightning.run_folder import config_files, read_json, result_file, write_json
 
-FILE = "lesions.json"
+FILE = result_file("lesions", "center")
 USAGE = "--config RUN/config.yaml --ckpt_path RUN/checkpoints/iteration=N.ckpt [options of test]"
 
 
@@ -36,6 +36,8 @@ class Lesions(CommandLine):
     Raises:
         BadInput: for a network without this package's blocks.
     """
+
+    evaluates = "lesions"
 
     def __init__(self, arguments: Sequence[str]) -> None:
         if not config_files(arguments):
@@ -51,7 +53,7 @@ class Lesions(CommandLine):
         self.datamodule.prepare_data()
         self.datamodule.setup("test")
         checkpoint = Path(arguments["ckpt_path"])
-        about = self._about_evaluation(checkpoint) | {"sha256": fingerprint(checkpoint)}
+        about = self._about_evaluation(checkpoint) | {"sha256": sha256(checkpoint)}
         earlier = read_json(path) or {}
         moments, hooks = Moments(), []
         for name, (stage, place) in blocks(network).items():

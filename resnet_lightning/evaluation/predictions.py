@@ -1,6 +1,5 @@
 """Class probabilities of every evaluated image in one file, which an interrupted `predict` goes on filling."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -83,9 +82,3 @@ class PredictionFile(BasePredictionWriter):
             left = self.rows["label"] == TO_DO
             self.rows["label"][left] = DAMAGED
             write_json(self.about_path, self.about | {"complete": True})
-
-
-def fingerprint(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

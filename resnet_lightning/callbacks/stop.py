@@ -1,0 +1,72 @@
+"""Stopping a run from outside: it finishes its step, writes a checkpoint, and ends."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.plugins.environments import SLURMEnvironment
+
+from resnet_lightning.checkpoints import checkpoint_file
+from resnet_lightning.errors import Stopped
+
+# Ctrl-C; what SLURM, kill and the study runner send; what `sbatch --signal` and submitit announce the time limit with.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+ITERATIONS_BETWEEN_QUESTIONS = 10  # of several processes, which have to wait for each other to agree
+
+
+class StopWhenAsked(Callback):
+    """Takes the place of Lightning's handlers, which write a checkpoint in mid-step, or none.
+
+    A second Ctrl-C ends the run at once. In a job of SLURM, SIGUSR1 also puts the job back into the queue.
+
+    Args:
+        folder: of the run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.process = os.getpid()
+        self.asked = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.received_sigterm:  # since Lightning's handlers were installed
+            self.asked = signal.SIGTERM
+        for number in SIGNALS:
+            signal.signal(number, self._ask)  # Lightning restores what was there before
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self.process:
+            return  # a worker that loads images has to go on until this iteration is made; it ends with its process
+        if self.asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if not self.asked and os.environ.get("LOCAL_RANK", "0") == "0":
+            print(f"stopping after this iteration ({signal.Signals(number).name})", file=sys.stderr, flush=True)
+        self.asked = self.asked or number
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        iteration = trainer.global_step
+        if trainer.world_size > 1:
+            if iteration % ITERATIONS_BETWEEN_QUESTIONS:
+                return
+            if trainer.strategy.reduce_boolean_decision(bool(self.asked), all=False):
+                self.asked = self.asked or signal.SIGTERM
+        if self.asked and iteration < trainer.max_steps:
+            path = checkpoint_file(self.folder, iteration)
+            if not path.exists():
+                trainer.save_checkpoint(path)
+            self._stop(trainer)
+
+    def on_validation_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        # In the middle of an evaluation there is nothing new to save: a checkpoint is due before it, or soon after.
+        if self.asked and trainer.world_size == 1 and trainer.state.fn == "fit":
+            self._stop(trainer)
+
+    def _stop(self, trainer: Trainer) -> None:
+        if self.asked == signal.SIGUSR1 and SLURMEnvironment.detect() and trainer.is_global_zero:
+            subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=False)
+        raise Stopped(self.asked)
