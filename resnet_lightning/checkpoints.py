@@ -39,9 +39,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         def write(file: BinaryIO) -> None:
             torch.save(checkpoint, file)
             file.seek(0)
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = hashlib.sha256()
+            while chunk := file.read(2**20):
+                digest.update(chunk)
             # Before the checkpoint is in place, so that it is never without.
-            write_text(checksum_file(path), f"{digest}  {path.name}\n")
+            write_text(checksum_file(path), f"{digest.hexdigest()}  {path.name}\n")
 
         try:
             write_atomically(path, write)

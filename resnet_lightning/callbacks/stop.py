@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.plugins.environments import SLURMEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 
 from resnet_lightning.checkpoints import checkpoint_file
 from resnet_lightning.errors import Stopped
@@ -49,16 +49,13 @@ class StopWhenAsked(Callback):
         self.asked = self.asked or number
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        iteration = trainer.global_step
+        asked = bool(self.asked)  # may change at any moment, and all processes have to decide alike
         if trainer.world_size > 1:
-            if iteration % ITERATIONS_BETWEEN_QUESTIONS:
+            if trainer.global_step % ITERATIONS_BETWEEN_QUESTIONS:
                 return
-            if trainer.strategy.reduce_boolean_decision(bool(self.asked), all=False):
-                self.asked = self.asked or signal.SIGTERM
-        if self.asked and iteration < trainer.max_steps:
-            path = checkpoint_file(self.folder, iteration)
-            if not path.exists():
-                trainer.save_checkpoint(path)
+            asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
+        if asked and trainer.global_step < trainer.max_steps:
+            trainer.save_checkpoint(checkpoint_file(self.folder, trainer.global_step))
             self._stop(trainer)
 
     def on_validation_batch_end(self, trainer: Trainer, *_: Any) -> None:
@@ -69,4 +66,4 @@ class StopWhenAsked(Callback):
     def _stop(self, trainer: Trainer) -> None:
         if self.asked == signal.SIGUSR1 and SLURMEnvironment.detect() and trainer.is_global_zero:
             subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=False)
-        raise Stopped(self.asked)
+        raise Stopped(self.asked or signal.SIGTERM)
