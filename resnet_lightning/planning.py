@@ -114,7 +114,7 @@ def makespan(seconds: Iterable[float], places: int) -> float:
 def best_way(runs: Sequence[Run], machine: Machine, gpus: int, evaluation: str | None) -> tuple[float, float, int]:
     """Seconds, seconds of all used GPUs together, and GPUs of each run; the product of the first two is the least.
 
-    So twice as many GPUs for a run must at least halve what the study takes to be worth it, or be free.
+    So twice as many GPUs for a run are worth it if they do 1.41 times as much or more.
     """
     ways = []
     most = min(gpus, *(run.most_gpus for run in runs))
