@@ -9,7 +9,7 @@
 #   JOBS=2             runs at the same time
 #   WITH=file.yaml     settings laid over every experiment
 #   WEIGHTS=folder     of tables 3 to 5: evaluate torchvision's weight files instead of training
-# Other variables: STUDY of report and dashboard, CONFIG and ARGS of fit, PYTHON that makes .venv
+# Other variables: STUDY of report and dashboard, CONFIG and ARGS of fit, ARGS of plan, PYTHON that makes .venv
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -24,7 +24,7 @@ options = $(if $(DATA),--data "$(DATA)") $(if $(SEEDS),--seeds $(SEEDS)) $(if $(
 
 BASE = $(firstword $(wildcard $(dir $(CONFIG))base.yaml $(dir $(CONFIG))../base.yaml))
 
-.PHONY: help setup $(STUDIES) report dashboard watch fit bench benchinput test lint types check
+.PHONY: help setup $(STUDIES) report dashboard watch plan fit bench benchinput test lint types check
 
 help: ## what every target does
 	@grep -hE '^[a-z0-9 ]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -98,6 +98,9 @@ watch: setup ## curves of all runs that are recorded offline in runs/, in the te
 	@find runs -type d -path '*/wandb/offline-run-*' -prune -exec ln -s "$(CURDIR)/{}" runs/.watch \;
 	@test -n "$$(ls runs/.watch)" || { echo "make watch: no run in runs/ is recorded offline"; exit 2; }
 	@$(BIN)/wandb leet runs/.watch
+
+plan: setup ## time and cost of every study on 1, 8 and 64 GPUs, predicted; ARGS="--price 1.80"
+	@$(RUN) plan $(if $(SEEDS),--seeds $(words $(SEEDS))) $(ARGS)
 
 fit: setup ## one run: CONFIG=experiments/cifar10/table6/resnet20.yaml ARGS="--trainer.max_steps 1000"
 	@test -f "$(CONFIG)" || { echo "make fit needs CONFIG=file, such as experiments/cifar10/table6/resnet20.yaml"; exit 2; }

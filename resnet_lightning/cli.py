@@ -21,6 +21,7 @@ from resnet_lightning.errors import OCCUPIED, BadInput, Diverged, Occupied
 from resnet_lightning.evaluation.ensemble import ensemble
 from resnet_lightning.evaluation.lesions import USAGE, Lesions
 from resnet_lightning.one_run import CommandLine
+from resnet_lightning.planning import Inputs, plan
 from resnet_lightning.run_folder import refuse_other_configuration, refuse_other_data
 from resnet_lightning.studies import STUDIES, choose, find_study
 from resnet_lightning.studies.report import report
@@ -36,6 +37,7 @@ usage: resnet-lightning COMMAND ...
   dashboard NAME                 the same on Weights & Biases: a workspace of curves, and a report
   lesions                        what each block of a trained network does: takes the options of test
   summary                        shapes, parameters, multiply-adds and memory of an experiment's network; no data needed
+  plan                           time and cost of every study on 1, 8 and 64 GPUs, predicted by a formula
   ensemble RUN RUN ...           errors of the averaged probabilities that predict has written
   bench                          images per second, beside a plain training loop
   bench-input                    images per second that are read from files, beside the usual ways
@@ -137,6 +139,8 @@ def main(args: Sequence[str] | None = None) -> None:
                 Lesions(rest)
             case ["summary", *rest]:
                 summary(rest)
+            case ["plan", *rest]:
+                plan(jsonargparse.auto_cli(Inputs, args=rest, exit_on_error=False, allow_abbrev=False))
             case ["ensemble", *rest]:
                 print_ensemble(rest)
             case ["bench-input", *rest]:
