@@ -8,6 +8,9 @@
 #   ONLY="resnet20"    some of the networks
 #   JOBS=2             runs at the same time
 #   WITH=file.yaml     settings laid over every experiment
+#   RETRY=1            try again what has failed before
+#   SUBMIT=file.yaml   send the runs to a cluster, such as experiments/clusters/slurm.yaml
+#   PRINT=1            run nothing: print one command line for each run that is missing
 #   WEIGHTS=folder     of tables 3 to 5: evaluate torchvision's weight files instead of training
 # Other variables: STUDY of report and dashboard, CONFIG and ARGS of fit, ARGS of plan, PYTHON that makes .venv
 
@@ -20,7 +23,8 @@ STUDIES := demo degradation figure1 figure4 figure6 figure7 gradients lesions ta
 
 options = $(if $(DATA),--data "$(DATA)") $(if $(SEEDS),--seeds $(SEEDS)) $(if $(STEPS),--steps $(STEPS)) \
 	$(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY)) $(if $(WITH),--with $(WITH)) \
-	$(if $(WEIGHTS),--weights "$(WEIGHTS)")
+	$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(RETRY),--retry) $(if $(PRINT),--print) \
+	$(if $(SUBMIT),--submit "$(SUBMIT)")
 
 BASE = $(firstword $(wildcard $(dir $(CONFIG))base.yaml $(dir $(CONFIG))../base.yaml))
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import sys
 import warnings
 from argparse import ArgumentError
@@ -24,8 +25,10 @@ from resnet_lightning.one_run import CommandLine
 from resnet_lightning.planning import Inputs, plan
 from resnet_lightning.run_folder import refuse_other_configuration, refuse_other_data
 from resnet_lightning.studies import STUDIES, choose, find_study
+from resnet_lightning.studies.jobs import Job, list_evaluations, list_jobs, list_weights
 from resnet_lightning.studies.report import report
-from resnet_lightning.studies.runner import Job, list_evaluations, list_jobs, list_weights, run_jobs
+from resnet_lightning.studies.runner import run_jobs
+from resnet_lightning.studies.submit import submit_jobs
 from resnet_lightning.summary import summary
 
 HELP = """\
@@ -57,36 +60,60 @@ def study(arguments: Sequence[str]) -> int:
     parser.add_argument("--only", nargs="+", default=[], help="some experiments of the study, such as resnet20")
     parser.add_argument("--with", nargs="+", default=[], help="configuration files laid over every experiment")
     parser.add_argument("--weights", help="evaluate torchvision's weight files in this folder instead of training")
+    parser.add_argument("--retry", action="store_true", help="try again what has failed before")
+    parser.add_argument("--print", action="store_true", help="run nothing: print the command line of each missing run")
+    parser.add_argument("--submit", type=Path, help="send the runs to a cluster: a file of submitit's parameters")
     options = parser.parse_args(list(arguments))
     if options.jobs is not None and options.jobs < 1:
         raise BadInput(f"JOBS={options.jobs}: expected a number of runs, at least 1")
+    if options.jobs and options.submit:
+        raise BadInput(f"JOBS={options.jobs} is for this machine: slurm_array_parallelism in {options.submit} is meant")
     chosen = find_study(options.name)
     experiments = choose(chosen, options.only)
+
+    def carry_out(jobs: Sequence[Job], devices: int = 1) -> bool:
+        if options.print:
+            print_jobs(jobs, options.retry)
+            return True
+        if options.submit:
+            return submit_jobs(jobs, options.submit, options.retry)
+        return run_jobs(jobs, options.jobs, devices, options.retry)
+
     complete = True
     try:
         if options.weights:
             if not chosen.evaluation:
                 raise BadInput(f"WEIGHTS={options.weights}: {options.name} tests no networks, so weights are of no use")
             how = (chosen.evaluation, chosen.command)
-            jobs = list_weights(experiments, options.weights, *how, options.data, options["with"])
-            complete = run_jobs(jobs, options.jobs)
+            complete = carry_out(list_weights(experiments, options.weights, *how, options.data, options["with"]))
         elif experiments:
             seeds = list(dict.fromkeys(options.seeds))
             jobs = list_jobs(experiments, seeds, options.data, options.steps, options["with"])
-            refuse_before_starting(jobs)
-            complete = run_jobs(jobs, options.jobs)
+            complete = carry_out(jobs, refuse_before_starting(jobs))
             if chosen.evaluation:
                 evaluations = list_evaluations(jobs, chosen.evaluation, chosen.command, options.data)
-                complete = run_jobs(evaluations, options.jobs) and complete
+                complete = carry_out(evaluations) and complete
     except KeyboardInterrupt:
         print("interrupted: the same command goes on from the last checkpoints", file=sys.stderr)
         return 130
-    report(options.name)
+    if not options.print:
+        report(options.name)
     return 0 if complete else 1
 
 
-def refuse_before_starting(jobs: Sequence[Job]) -> None:
-    """Says once, before anything starts, what is wrong with settings or data; makes the data ready for all runs."""
+def print_jobs(jobs: Sequence[Job], retry: bool) -> None:
+    """One command line for each job that is neither done nor being worked on."""
+    for job in jobs:
+        job.look(retry)
+        if job.state == "waiting":
+            print(shlex.join(job.line))
+
+
+def refuse_before_starting(jobs: Sequence[Job]) -> int:
+    """Says once, before anything starts, what is wrong with settings or data; makes the data ready for all runs.
+
+    Returns how many devices of this machine a run takes.
+    """
     first = CommandLine(jobs[0].arguments, run=False)
     first.datamodule.prepare_data()
     first.datamodule.setup("fit")
@@ -96,6 +123,7 @@ def refuse_before_starting(jobs: Sequence[Job]) -> None:
             command = CommandLine(job.arguments, run=False)
             now = yaml.safe_load(command.parser.dump(command.config, skip_unset=False))
             refuse_other_configuration(job.folder, now)
+    return int(first.trainer.num_devices)
 
 
 def print_ensemble(arguments: Sequence[str]) -> None:

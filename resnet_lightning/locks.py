@@ -2,9 +2,11 @@
 
 import logging
 import os
+import socket
 import threading
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 from flufl.lock import Lock, LockState, NotLockedError, TimeOutError
@@ -13,9 +15,32 @@ from resnet_lightning.errors import BadInput, Occupied
 
 SECONDS_WITHOUT_LIFE = 60  # after which a lock is stale; the clocks of all nodes have to agree within half of that
 SECONDS_BETWEEN_SIGNS = 15.0
+HOST_END = "~"
 SECONDS_TO_ACQUIRE = 10  # once it is free or stale; flufl.lock waits up to 2 s after breaking one
 
 logging.getLogger("flufl.lock").setLevel(logging.CRITICAL)  # it reports every stale lock as an error
+
+
+class HostLock(Lock):
+    """A lock that takes a process for dead only where its number means the same: on one host, boot and container.
+
+    flufl.lock goes by the full host name, which may be "localhost" on every node.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path), lifetime=SECONDS_WITHOUT_LIFE)
+        self._hostname = socket.gethostname() + HOST_END + host_identity()
+        self._set_claimfile()
+
+
+@cache
+def host_identity() -> str:
+    """What is new with every boot and every container, where the system tells it."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
+        return boot + "".join(filter(str.isdigit, os.readlink("/proc/self/ns/pid")))
+    except OSError:
+        return ""
 
 
 class RunLock:
@@ -31,7 +56,7 @@ class RunLock:
 
     def __init__(self, result: Path) -> None:
         self.result = result
-        self.lock = Lock(str(_path(result)), lifetime=SECONDS_WITHOUT_LIFE)
+        self.lock = HostLock(_path(result))
         self.ended = threading.Event()
 
     def acquire(self) -> None:
@@ -68,7 +93,7 @@ class RunLock:
 
 def holder(result: Path) -> str | None:
     """Who is at work on a result, in words; None if nobody is, or only one who is gone."""
-    lock = Lock(str(_path(result)))
+    lock = HostLock(_path(result))
     try:
         host, process, _ = lock.details
         # A process of this number that is not this one's lock: from before a restart of the machine or container.
@@ -80,7 +105,7 @@ def holder(result: Path) -> str | None:
             return None
     except (NotLockedError, OSError):
         return None
-    return f"process {process} on {host}"
+    return f"process {process} on {host.rpartition(HOST_END)[0]}"
 
 
 def _path(result: Path) -> Path:

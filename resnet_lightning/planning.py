@@ -12,7 +12,7 @@ from resnet_lightning.errors import BadInput
 from resnet_lightning.reporting.groups import NOTHING
 from resnet_lightning.reporting.table import Table, show_tables, to_markdown
 from resnet_lightning.studies import STUDIES, Study
-from resnet_lightning.studies.runner import list_jobs
+from resnet_lightning.studies.jobs import list_jobs
 
 GPUS = (1, 8, 64)
 TIMED = ("cifar10/table6/resnet20", "imagenet/table2/resnet34", "imagenet/table3/resnet50")

@@ -13,7 +13,7 @@ from resnet_lightning.costs import START, Machine, Run, allreduce_bytes, compute
 from resnet_lightning.planning import DECODED, makespan
 from resnet_lightning.reporting.table import Table, to_markdown
 from resnet_lightning.studies import STUDIES
-from resnet_lightning.studies.runner import list_jobs
+from resnet_lightning.studies.jobs import list_jobs
 
 pytestmark = pytest.mark.filterwarnings("ignore:::lightning")  # main() does the same
 

@@ -28,6 +28,7 @@ class Study:
     """The experiments (paths below experiments/, without .yaml) of one table or figure.
 
     Args:
+        experiments: the longest first, so that it does not run alone in the end.
         evaluation: what the finished networks are shown, beyond the evaluations of their training.
         command: what is done with them: `test`; `predict`, to average probabilities; or `lesions`.
     """
@@ -41,14 +42,14 @@ class Study:
 STUDIES = {
     "demo": Study(
         "Degradation on handwritten digits: plain and residual networks of 20 and 56 layers",
-        ("digits/plain56", "digits/resnet56", "digits/plain20", "digits/resnet20"),  # the longest first
+        ("digits/plain56", "digits/resnet56", "digits/plain20", "digits/resnet20"),
     ),
     "degradation": Study(
         "Figure 1 and what shortcuts change: plain and residual networks of 20 and 56 layers on CIFAR-10",
         (PLAIN[3], RESNETS[3], PLAIN[0], RESNETS[0]),
     ),
     "figure1": Study("Figure 1: plain networks of 20 and 56 layers on CIFAR-10", (PLAIN[0], PLAIN[3])),
-    "figure6": Study("Figure 6: training of plain and residual networks on CIFAR-10", PLAIN + RESNETS),
+    "figure6": Study("Figure 6: training of plain and residual networks on CIFAR-10", RESNETS[::-1] + PLAIN[::-1]),
     "figure7": Study(
         "Figure 7: layer responses of plain and residual networks on CIFAR-10",
         (RESNETS[4], PLAIN[3], RESNETS[3], PLAIN[0], RESNETS[0]),
@@ -73,7 +74,7 @@ STUDIES = {
         "Table 5: the ensemble of networks on ImageNet", RESNET34[1:] + BOTTLENECKS, "multi_scale", "predict"
     ),
     "figure4": Study("Figure 4: training of plain and residual networks on ImageNet", TABLE2),
-    "table6": Study("Table 6: test error on CIFAR-10", RESNETS),
+    "table6": Study("Table 6: test error on CIFAR-10", RESNETS[::-1]),
 }
 
 

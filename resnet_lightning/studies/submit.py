@@ -1,0 +1,117 @@
+"""Sends the jobs of a study to a cluster, as an array of SLURM with one task each, by submitit."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from resnet_lightning.errors import BadInput
+from resnet_lightning.run_folder import RUNS, check_yaml, make_folder
+from resnet_lightning.studies.jobs import Job
+from resnet_lightning.studies.runner import SECONDS_BETWEEN_LOOKS, watched
+
+LOGS = RUNS / "submitted"  # what submitit itself writes: the scripts, and what the tasks print beside their runs
+
+
+class Task:
+    """What a task of the array does: one job. submitit starts it again when SLURM has put it back into the queue."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+
+    def __call__(self) -> str:
+        """The job's state in the end."""
+        self.job.start({})
+        process = self.job.process
+        assert process is not None
+        while process.poll() is None:  # not wait(), whose lock would still be held in checkpoint(), a signal's handler
+            time.sleep(1)
+        self.job.finish(process.returncode)
+        return self.job.state
+
+    def checkpoint(self) -> Any:
+        """Called by submitit shortly before the time limit: lets the run save its iteration; the task goes on later."""
+        from submitit.helpers import DelayedSubmission
+
+        if process := self.job.process:
+            process.terminate()
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        self.job.process = None
+        return DelayedSubmission(self)
+
+
+def submit_jobs(jobs: Sequence[Job], parameters: Path, retry: bool) -> bool:
+    """Submits the jobs that have no result yet and shows how far all are; whether all have one in the end.
+
+    Args:
+        parameters: a YAML file of submitit's: `cluster` (slurm, or local for processes of this machine) and what its
+            AutoExecutor.update_parameters takes.
+        retry: submit runs that have failed before, too.
+
+    Raises:
+        BadInput: if the file is missing or has something else in it, or there is no such cluster.
+        KeyboardInterrupt: after Ctrl-C; what was submitted goes on.
+    """
+    try:
+        import submitit
+    except ImportError as error:
+        raise BadInput("--submit needs submitit: pip install -e '.[cluster]'") from error
+    if not parameters.is_file():
+        raise BadInput(f"--submit {parameters}: there is no such file (experiments/clusters/slurm.yaml is an example)")
+    check_yaml(parameters)
+    settings = yaml.safe_load(parameters.read_text()) or {}
+    if not isinstance(settings, dict):
+        raise BadInput(f"--submit {parameters}: expected names and values of submitit's parameters")
+    make_folder(LOGS)
+    for job in jobs:
+        make_folder(job.folder)
+        job.look(retry)
+    waiting = [job for job in jobs if job.state == "waiting"]
+    try:
+        executor = submitit.AutoExecutor(str(LOGS), cluster=settings.pop("cluster", "slurm"))
+        executor.update_parameters(**settings)
+        with executor.batch():
+            submitted = [executor.submit(Task(job)) for job in waiting]
+    except (TypeError, ValueError, NameError, RuntimeError, AssertionError) as error:
+        raise BadInput(f"--submit {parameters}: {error}") from error
+    except (submitit.core.utils.FailedJobError, FileNotFoundError) as error:
+        raise BadInput(f"--submit {parameters}: the cluster took no jobs: {error}") from error
+    if submitted:
+        print(f"submitted {len(submitted)} runs as {submitted[0].job_id.partition('_')[0]}", flush=True)
+    with watched(jobs) as say:
+        try:
+            watch(jobs, dict(zip(map(id, waiting), submitted, strict=True)), say)
+        except KeyboardInterrupt:
+            print("what was submitted goes on; the same command shows how far it is", file=sys.stderr)
+            raise
+    return all(job.done for job in jobs)
+
+
+def watch(jobs: Sequence[Job], submitted: dict[int, Any], say: Callable[[Job], None]) -> None:
+    """Follows the jobs by their folders, and by submitit where a task ended without a word."""
+    while True:
+        for job in jobs:
+            before, task = job.state, submitted.get(id(job))
+            ended = task is not None and task.done()
+            if job.state in ("waiting", "elsewhere", "running"):
+                job.look()
+                if job.state == "waiting" and ended:
+                    job.fail(reason(task))
+                if job.state == "elsewhere" and task is not None:
+                    job.state = "running"
+                if job.state != before:
+                    say(job)
+        if not any(job.state in ("waiting", "elsewhere", "running") for job in jobs):
+            return
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def reason(task: Any) -> str:
+    """Why a task ended without a result."""
+    errors = Path(task.paths.stderr)
+    said = errors.read_text(errors="replace").strip().splitlines() if errors.exists() else []
+    return f"task {task.job_id} is {task.state.lower()}" + (f": {said[-1]}" if said else "")
