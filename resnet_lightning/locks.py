@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cache
@@ -71,6 +72,10 @@ class RunLock:
         except PermissionError as error:
             raise BadInput(f"cannot lock {self.result.parent}, which needs hard links: {error.strerror}") from error
         threading.Thread(target=self._give_signs, daemon=True).start()
+        for claim in self.result.parent.glob(f"{_path(self.result).name}|*"):
+            with suppress(OSError):
+                if claim.stat().st_mtime < time.time():  # of a process that died before it had the lock
+                    claim.unlink()
 
     def check(self) -> None:
         """Raises Occupied if the lock was lost meanwhile; to be called before anything is written that counts."""
