@@ -226,9 +226,8 @@ class CommandLine(LightningCLI):
 
     def _finish(self) -> None:
         iteration = self.trainer.global_step
-        last = checkpoint_file(self.folder, iteration)
-        if not last.exists():
-            self.trainer.save_checkpoint(last)
+        if iteration % self._get(self.config_init, "checkpoint_every"):  # not saved, or only by an earlier session
+            self.trainer.save_checkpoint(checkpoint_file(self.folder, iteration))
         name = "test" if self.datamodule.size("test") else "val"  # ImageNet's test labels are not public
         evaluate = self.trainer.test if name == "test" else self.trainer.validate
         evaluate(self.model, datamodule=self.datamodule, verbose=False)

@@ -50,7 +50,6 @@ try:
     lock.acquire()
 except Occupied:
     sys.exit(75)
-print("acquired", flush=True)
 time.sleep(float(sys.argv[2]))
 lock.check()
 lock.release()
@@ -58,20 +57,21 @@ lock.release()
 
 
 def taker(path: Path, seconds: float) -> "subprocess.Popen[str]":
-    return subprocess.Popen([sys.executable, "-c", TAKER, str(path), str(seconds)], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen([sys.executable, "-c", TAKER, str(path), str(seconds)], text=True)
 
 
 def test_one_process_of_many_gets_a_lock_even_a_dead_ones(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     dead = taker(path, 600)
-    assert dead.stdout and dead.stdout.readline()
+    while holder(path) is None:
+        time.sleep(0.01)
     assert f"process {dead.pid} on " in str(holder(path))
     with pytest.raises(Occupied, match=f"process {dead.pid} on "):
         RunLock(path).acquire()
     dead.kill()
-    dead.communicate()
+    dead.wait()
     assert holder(path) is None
-    statuses = [process.wait() for process in [taker(path, 20 if first == 0 else 15) for first in range(4)]]
+    statuses = [process.wait() for process in [taker(path, 15) for _ in range(4)]]
     assert sorted(statuses) == [0, OCCUPIED, OCCUPIED, OCCUPIED]
     assert not list(tmp_path.iterdir())
 
@@ -161,11 +161,11 @@ def test_a_run_that_is_asked_to_stop_saves_its_iteration(workplace: Path, device
     options = [*QUICK, *devices, "--trainer.max_steps=60", "--trainer.val_check_interval=30", "--checkpoint_every=1000"]
     run("fit", *options, "--run=whole")
     process = start("fit", *options, "--run=r")
-    wait_for(Path("r", "metrics.csv"), process)  # a row is written after ten iterations
+    wait_for(Path("r", "metrics.csv"), process)
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 143
     [saved] = checkpoints(Path("r", "checkpoints"))
-    assert 10 <= int(saved.stem.partition("=")[2]) < 60
+    assert 1 <= int(saved.stem.partition("=")[2]) < 60
     run("fit", *options, "--run=r")
     assert same(weights("r", 60), weights("whole", 60))
     sessions = result("r")["sessions"]

@@ -19,8 +19,9 @@ from resnet_lightning.metrics_file import read_metrics
 from resnet_lightning.run_folder import EXPERIMENTS, describe, make_folder, read_json, result_file, run_folder
 from resnet_lightning.studies import TORCHVISION
 
-# Exit statuses of a run that stopped because it was asked to, and has saved what it had.
+# Statuses of a run that was asked to stop and has saved what it had, or had nothing to save yet.
 STOPPED = {128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)}
+STOPPED |= {-signal.SIGINT, -signal.SIGTERM}
 
 
 @dataclass
