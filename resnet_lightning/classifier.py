@@ -17,6 +17,7 @@ from torchmetrics import MeanMetric, SumMetric
 from resnet_lightning.errors import BadInput, Diverged
 from resnet_lightning.evaluation.statistics import average_statistics
 from resnet_lightning.evaluation.views import Views, view_scores
+from resnet_lightning.networks.ghost import normalise_by
 from resnet_lightning.schedules import Plateau, Schedule
 
 Batch = tuple[Tensor, Tensor]
@@ -40,6 +41,8 @@ class Classifier(LightningModule):
         top5: measure the top-5 error of evaluated sets too.
         bn_batches: before `test` and `predict`, replace batch normalisation's moving averages by plain averages over so
             many training batches, as the authors did; 0 keeps the moving averages.
+        batch_norm_images: images over which batch normalisation takes its statistics while training, by default all
+            of a device's: the same on one device as on several with so many images each.
     """
 
     def __init__(
@@ -52,17 +55,21 @@ class Classifier(LightningModule):
         compile: bool = False,
         top5: bool = False,
         bn_batches: int = 0,
+        batch_norm_images: int | None = None,
     ) -> None:
         super().__init__()
         if bn_batches < 0:
             raise BadInput(f"bn_batches {bn_batches}: expected a number of training batches, 0 or more")
         self.network = network.to(memory_format=torch.channels_last) if channels_last else network
+        if batch_norm_images is not None:
+            normalise_by(self.network, batch_norm_images)
         if compile:
             self.network.compile()
         self.optimizer = optimizer
         self.schedule = schedule
         self.weight_decay_on = weight_decay_on
         self.bn_batches = bn_batches
+        self.batch_norm_images = batch_norm_images
         self.train_metrics, self.val_metrics, self.test_metrics = SetMetrics(), SetMetrics(top5), SetMetrics(top5)
         self.unmirrored_metrics = SetMetrics(top5)
         # Losses [] and mistakes [B] since the last row. Metrics are updated once a row, not once a step: an update
@@ -96,6 +103,11 @@ class Classifier(LightningModule):
         loss = F.cross_entropy(scores, labels)
         self.window.append((loss.detach(), scores.argmax(1) != labels))
         return loss
+
+    def on_fit_start(self) -> None:
+        share: int = self.trainer.datamodule.batch_size // self.trainer.world_size  # type: ignore[attr-defined]
+        if self.batch_norm_images is not None and share % self.batch_norm_images:
+            raise BadInput(f"batch_norm_images {self.batch_norm_images}: each device has {share} images of a batch")
 
     def on_train_start(self) -> None:
         self.window = [(loss.to(self.device), mistakes.to(self.device)) for loss, mistakes in self.window]

@@ -22,7 +22,7 @@ EXPERIMENTS = "experiments"
 NOT_A_CHANGE = re.compile(
     r"seed_everything|run|ckpt_path|checkpoint_every|print_config|model\.bn_batches|"
     r"data\.(root|download|evaluation|val_map|skip_damaged|workers)|"
-    r"trainer\.(accelerator|devices|num_nodes|strategy|log_every_n_steps|val_check_interval|enable_\w+|profiler|callbacks.*)"
+    r"trainer\.(accelerator|strategy|log_every_n_steps|val_check_interval|enable_\w+|profiler|callbacks.*)"
 )
 
 

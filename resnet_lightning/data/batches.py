@@ -79,7 +79,7 @@ class TrainingBatches:
         batch_size: images of one batch over all devices.
         seed: of order, crops and flips.
         flip: whether half of the images are mirrored.
-        rank, world_size: this process takes every world_size-th image of each batch.
+        rank, world_size: of the equal parts into which each batch is cut, this process takes the one of its rank.
     """
 
     def __init__(
@@ -102,7 +102,9 @@ class TrainingBatches:
         device = self.images.labels.device
         order, views = order.to(device, non_blocking=True), views.to(device, non_blocking=True)
         for number in range(start, len(self)):
-            mine = slice(number * self.batch_size + self.rank, (number + 1) * self.batch_size, self.world_size)
+            share = self.batch_size // self.world_size
+            begin = number * self.batch_size + self.rank * share
+            mine = slice(begin, begin + share)
             self.batches += 1
             yield self.images.batch(order[mine], views[mine])
 

@@ -85,7 +85,7 @@ class TrainingFiles:
         batch_size: images of one batch over all devices.
         seed: of order and augmentation.
         workers: processes that decode.
-        rank, world_size: this process takes every world_size-th image of each batch.
+        rank, world_size: of the equal parts into which each batch is cut, this process takes the one of its rank.
     """
 
     def __init__(
@@ -127,7 +127,8 @@ class TrainingFiles:
 
     def keys(self) -> Iterator[list[Key]]:
         """This process's part of each batch from the present one on, without end."""
-        place = slice(self.rank, self.batch_size, self.world_size)
+        share = self.batch_size // self.world_size
+        place = slice(self.rank * share, (self.rank + 1) * share)
         return training_keys(len(self.files.listing.paths), self.batch_size, self.seed, self.batches, place)
 
     def state_dict(self) -> dict[str, int]:
