@@ -14,5 +14,5 @@ folder=$(dirname "$experiment")
 [ -f "$folder/base.yaml" ] || folder=$(dirname "$folder")
 exec "${PYTHON:-python}" -m torch.distributed.run --nnodes "$NODES" --node-rank "$NODE" --nproc-per-node "$GPUS" \
     --master-addr "$MASTER" --master-port "$PORT" ${LOCAL:+--local-addr "$LOCAL"} \
-    -m resnet_lightning fit --config "$folder/base.yaml" --config "$experiment" \
+    -m -- resnet_lightning fit --config "$folder/base.yaml" --config "$experiment" \
     --trainer.num_nodes "$NODES" --trainer.devices "$GPUS" --trainer.strategy ddp "$@"

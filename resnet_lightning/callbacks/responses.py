@@ -25,8 +25,9 @@ class Moments:
 
     def add(self, name: str, values: Tensor) -> None:
         """Counts all elements of a tensor."""
-        squares = torch.linalg.vector_norm(values, dtype=torch.float32).double().square()
-        total = values.sum(dtype=torch.float32).double()
+        exact = torch.promote_types(values.dtype, torch.float32)
+        squares = torch.linalg.vector_norm(values, dtype=exact).double().square()
+        total = values.sum(dtype=exact).double()
         new = torch.stack((torch.full_like(total, values.numel()), total, squares))
         # In float64, since a test set has hundreds of millions of responses.
         self.sums[name] = self.sums[name].add_(new) if name in self.sums else new

@@ -2,14 +2,12 @@
 
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
-from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 
 from resnet_lightning.checkpoints import checkpoint_file
 from resnet_lightning.errors import Stopped
@@ -22,7 +20,8 @@ ITERATIONS_BETWEEN_QUESTIONS = 10  # of several processes, which have to wait fo
 class StopWhenAsked(Callback):
     """Takes the place of Lightning's handlers, which write a checkpoint in mid-step, or none.
 
-    A second Ctrl-C ends the run at once. In a job of SLURM, SIGUSR1 also puts the job back into the queue.
+    A second Ctrl-C ends the run at once. Putting a job of SLURM back into its queue, which ends all of its processes,
+    is left to who started them: see experiments/clusters.
 
     Args:
         folder: of the run.
@@ -56,14 +55,9 @@ class StopWhenAsked(Callback):
             asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
         if asked and trainer.global_step < trainer.max_steps:
             trainer.save_checkpoint(checkpoint_file(self.folder, trainer.global_step))
-            self._stop(trainer)
+            raise Stopped(self.asked or signal.SIGTERM)
 
     def on_validation_batch_end(self, trainer: Trainer, *_: Any) -> None:
         # In the middle of an evaluation there is nothing new to save: a checkpoint is due before it, or soon after.
         if self.asked and trainer.world_size == 1 and trainer.state.fn == "fit":
-            self._stop(trainer)
-
-    def _stop(self, trainer: Trainer) -> None:
-        if self.asked == signal.SIGUSR1 and SLURMEnvironment.detect() and trainer.is_global_zero:
-            subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=False)
-        raise Stopped(self.asked or signal.SIGTERM)
+            raise Stopped(self.asked)

@@ -72,7 +72,10 @@ def submit_jobs(jobs: Sequence[Job], parameters: Path, retry: bool) -> bool:
         job.look(retry)
     waiting = [job for job in jobs if job.state == "waiting"]
     try:
-        executor = submitit.AutoExecutor(str(LOGS), cluster=settings.pop("cluster", "slurm"))
+        cluster = settings.pop("cluster", "slurm")
+        # The one parameter that its executor takes when it is made.
+        limits = {name: settings.pop(name) for name in list(settings) if name.endswith("max_num_timeout")}
+        executor = submitit.AutoExecutor(str(LOGS), cluster=cluster, **limits)
         executor.update_parameters(**settings)
         with executor.batch():
             submitted = [executor.submit(Task(job)) for job in waiting]
