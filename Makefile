@@ -119,6 +119,12 @@ benchinput: setup ## images per second that are read from DATA=folder of image f
 test: setup ## the tests
 	@$(BIN)/python -m pytest -q
 
+faults: setup ## a study that is killed, damaged and starved of disk space 40 times: some ten minutes
+	@$(BIN)/python tests/faults.py $(ARGS)
+
+slurm: setup ## runs under a real SLURM on this machine: its time limit, preemption, cancelling
+	@tests/slurm.sh
+
 lint: setup ## formatting and common mistakes
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
