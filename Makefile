@@ -28,7 +28,7 @@ options = $(if $(DATA),--data "$(DATA)") $(if $(SEEDS),--seeds $(SEEDS)) $(if $(
 
 BASE = $(firstword $(wildcard $(dir $(CONFIG))base.yaml $(dir $(CONFIG))../base.yaml))
 
-.PHONY: help setup $(STUDIES) report dashboard watch plan fit bench benchinput test lint types check
+.PHONY: help setup $(STUDIES) report dashboard watch plan fit bench benchinput test faults slurm lint types check
 
 help: ## what every target does
 	@grep -hE '^[a-z0-9 ]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/' | expand -t 20
