@@ -2,7 +2,7 @@
 # A SLURM of two nodes on this machine, for as long as a command runs:
 #
 #   tests/slurm.sh COMMAND ...               runs it where sbatch, srun, squeue and scancel work
-#   tests/slurm.sh                           runs the checks at the end of this file, in three minutes
+#   tests/slurm.sh                           runs the checks at the end of this file, in about five minutes
 #   tests/slurm.sh --install [COMMAND ...]   first installs what is missing (as root, on Debian or Ubuntu)
 #
 # Nothing but a temporary folder is written to, and a SLURM that there is already neither used nor disturbed. Each node
@@ -43,10 +43,10 @@ folder=$(mktemp -d /tmp/slurm.XXXXXX)
 chmod 755 "$folder" # munge's clients have to reach its socket
 daemons=()
 
-start() { # in a session of its own: Ctrl-C is for the command
+start() { # in a session of its own, since Ctrl-C is for the command; ends with this script, however that ends
     local name=$1
     shift
-    setsid "$@" >"$folder/$name.out" 2>&1 </dev/null &
+    setpriv --pdeathsig TERM setsid "$@" >"$folder/$name.out" 2>&1 </dev/null &
     daemons+=($!)
 }
 
@@ -141,7 +141,7 @@ start n1 slurmd -D -N n1 -f "$SLURM_CONF"
 start n2 slurmd -D -N n2 -f "$SLURM_CONF"
 idle() { [ "$(sinfo --noheader --partition=normal --states=idle --format=%D)" = 2 ]; }
 waits 30 idle || {
-    tail -n 20 "$folder"/*.log "$folder"/*.out >&2
+    grep -hE "error|fatal|INVAL" "$folder"/*.log "$folder"/*.out | sort -u >&2
     exit 1
 }
 
@@ -155,8 +155,8 @@ if [ $# -gt 0 ]; then
 fi
 
 # Checks #####################################################################
-# One run on both nodes, with gloo in place of NCCL: whole; warned of its time limit; preempted; cancelled and submitted
-# again. All have to end with the same weights, bit for bit.
+# A run on both nodes (gloo in place of NCCL), and a study as an array: whole, warned of the time limit, preempted, and
+# cancelled and submitted again. All have to end with the same weights, bit for bit.
 
 python=${PYTHON:-$repository/.venv/bin/python}
 PATH=$(dirname "$(command -v "$python" || command -v python3)"):$PATH
@@ -164,54 +164,94 @@ export PYTHONPATH=$repository WANDB_MODE=disabled OMP_NUM_THREADS=1
 mkdir "$folder/work"
 ln -s "$repository/experiments" "$folder/work"
 cd "$folder/work"
+cat >small.yaml <<END
+trainer: {accelerator: cpu}
+model: {network: {init_args: {depth: 8}}}
+data: {init_args: {image_size: 8, padding: 1}}
+END
 
-submit() { # NAME of the run; prints the job's number
-    sbatch --parsable --nodes=2 --ntasks-per-node=1 --gpus-per-node=1 --output="$1.txt" \
-        experiments/clusters/slurm.sbatch experiments/digits/resnet20.yaml --run "$1" --trainer.accelerator cpu \
-        --model.network.depth 8 --data.image_size 8 --data.padding 1 --trainer.max_steps 300 --checkpoint_every 1000
+fails() { # MESSAGE LOG
+    printf '%s\n' "tests/slurm.sh: $1" "$(tail -n 20 "$2")" "$(squeue)" >&2
+    exit 1
 }
 
-trains() { # NAME: waits until the run is in the middle
-    waits 120 grep -q "^[1-9][0-9]," "$1/metrics.csv" || { cat "$1.txt" >&2; return 1; }
+trains() { # RUN LOG: waits until it is in the middle
+    waits 120 grep -q "^[1-9][0-9]," "$1/metrics.csv" || fails "$1 does not train" "$2"
 }
 
-finishes() { # NAME TIMES: waits for the end of the run, which has gone on from a checkpoint so many times
-    waits 180 test -f "$1/result.json" || { cat "$1.txt" >&2; squeue >&2; return 1; }
-    [ "$(grep -c "^going on from" "$1.txt")" = "$2" ] || { echo "$1 did not go on from its checkpoint" >&2; cat "$1.txt" >&2; return 1; }
+finishes() { # RUN LOG TIMES: waits for its end; it has to have gone on from a checkpoint so many times
+    waits 180 test -f "$1/result.json" || fails "$1 does not finish" "$2"
+    [ "$(grep -c "^going on from" "$2")" = "$3" ] || fails "$1 should have gone on $3 times" "$2"
     echo "ok: $1"
 }
 
-ends() { # JOB
-    waits 60 eval '[ -z "$(squeue --noheader --jobs='"$1"' 2>/dev/null)" ]'
-}
+empty() { [ -z "$(squeue --noheader)" ]; }
 
-job=$(submit whole)
-finishes whole 0
-ends "$job"
+preempt() { sbatch --quiet --partition=urgent --nodes=2 --output=/dev/null --wrap="sleep 1"; }
 
-job=$(submit warned)
-trains warned
-scancel --signal=USR1 "$job"
-finishes warned 1
-ends "$job"
-
-job=$(submit preempted)
-trains preempted
-sbatch --quiet --partition=urgent --nodes=2 --output=/dev/null --wrap="sleep 1"
-finishes preempted 1
-ends "$job"
-
-job=$(submit cancelled)
-trains cancelled
-scancel "$job"
-ends "$job"
-submit cancelled >/dev/null
-finishes cancelled 1
-
-python - whole warned preempted cancelled <<'END'
-import sys, torch
-one, *others = (torch.load(f"{name}/checkpoints/iteration=300.ckpt", weights_only=True)["state_dict"] for name in sys.argv[1:])
-for name, other in zip(sys.argv[2:], others):
-    assert all(torch.equal(one[key], other[key]) for key in one), f"{name}: other weights than without interruption"
+same() { # RUN RUN ...
+    python - "$@" <<'END'
+import pathlib, sys, torch
+first, *others = (torch.load(pathlib.Path(run, "checkpoints/iteration=300.ckpt"), weights_only=True)["state_dict"]
+                  for run in sys.argv[1:])
+for run, other in zip(sys.argv[2:], others, strict=True):
+    if not all(torch.equal(other[name], first[name]) for name in first):
+        sys.exit(f"tests/slurm.sh: {run} has other weights than {sys.argv[1]}")
 print("ok: the same weights, bit for bit")
 END
+}
+
+# One run, experiments/clusters/slurm.sbatch.
+
+submit() { # RUN; prints the job's number
+    sbatch --parsable --nodes=2 --ntasks-per-node=1 --gpus-per-node=1 --output="$1.txt" \
+        experiments/clusters/slurm.sbatch experiments/digits/resnet20.yaml --config small.yaml --run "$1" \
+        --trainer.max_steps 300 --checkpoint_every 1000
+}
+
+submit whole >/dev/null
+finishes whole whole.txt 0
+
+job=$(submit warned)
+trains warned warned.txt
+scancel --signal=USR1 "$job"
+finishes warned warned.txt 1
+
+submit preempted >/dev/null
+trains preempted preempted.txt
+preempt
+finishes preempted preempted.txt 1
+
+job=$(submit cancelled)
+trains cancelled cancelled.txt
+scancel "$job"
+waits 60 empty
+submit cancelled >/dev/null
+finishes cancelled cancelled.txt 1
+
+same whole warned preempted cancelled
+
+# A study, experiments/clusters/slurm.yaml.
+
+if ! python -c "import submitit" 2>/dev/null; then
+    echo "skipped: studies need submitit (pip install submitit)"
+    exit
+fi
+study=(python -m resnet_lightning study demo --only plain20 resnet20 --steps 300 --with small.yaml)
+plain="runs/digits/plain20@max_steps=300,small/seed0"
+residual="runs/digits/resnet20@max_steps=300,small/seed0"
+
+"${study[@]}" --jobs 2 >study.txt 2>&1
+mv runs here
+waits 60 empty
+
+"${study[@]}" --submit experiments/clusters/slurm.yaml >study.txt 2>&1 &
+daemons+=($!)
+trains "$plain" study.txt
+trains "$residual" study.txt
+scancel --signal=USR2 "$(squeue --noheader --array --format=%i | sort | head -n 1)" # the first task, plain20
+finishes "$residual" "$residual/log.txt" 0
+finishes "$plain" "$plain/log.txt" 1
+wait $! || fails "the study does not end well" study.txt
+same "here${plain#runs}" "$plain"
+same "here${residual#runs}" "$residual"
