@@ -2,7 +2,7 @@
 # A SLURM of two nodes on this machine, for as long as a command runs:
 #
 #   tests/slurm.sh COMMAND ...               runs it where sbatch, srun, squeue and scancel work
-#   tests/slurm.sh                           runs the checks at the end of this file, in about five minutes
+#   tests/slurm.sh                           runs the checks at the end of this file: seven minutes on two cores
 #   tests/slurm.sh --install [COMMAND ...]   first installs what is missing (as root, on Debian or Ubuntu)
 #
 # Nothing but a temporary folder is written to, and a SLURM that there is already neither used nor disturbed. Each node
@@ -245,13 +245,28 @@ residual="runs/digits/resnet20@max_steps=300,small/seed0"
 mv runs here
 waits 60 empty
 
-"${study[@]}" --submit experiments/clusters/slurm.yaml >study.txt 2>&1 &
-daemons+=($!)
-trains "$plain" study.txt
-trains "$residual" study.txt
+array() { # LOG: submits it and waits until both runs are in the middle
+    rm -rf runs
+    "${study[@]}" --submit experiments/clusters/slurm.yaml >"$1" 2>&1 &
+    daemons+=($!)
+    trains "$plain" "$1"
+    trains "$residual" "$1"
+}
+
+ends_well() { # LOG TIMES: as `finishes`, for plain20
+    finishes "$plain" "$plain/log.txt" "$2"
+    wait "${daemons[-1]}" || fails "the study does not end well" "$1"
+    same "here${plain#runs}" "$plain"
+    same "here${residual#runs}" "$residual"
+    waits 60 empty
+}
+
+array warned-study.txt
 scancel --signal=USR2 "$(squeue --noheader --array --format=%i | sort | head -n 1)" # the first task, plain20
 finishes "$residual" "$residual/log.txt" 0
-finishes "$plain" "$plain/log.txt" 1
-wait $! || fails "the study does not end well" study.txt
-same "here${plain#runs}" "$plain"
-same "here${residual#runs}" "$residual"
+ends_well warned-study.txt 1
+
+array preempted-study.txt
+preempt
+finishes "$residual" "$residual/log.txt" 1
+ends_well preempted-study.txt 1
