@@ -1,9 +1,11 @@
 """Sends the jobs of a study to a cluster, as an array of SLURM with one task each, by submitit."""
 
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +27,17 @@ class Task:
 
     def __call__(self) -> str:
         """The job's state in the end."""
-        self.job.start({})
+        # By this name of the job Lightning knows that srun starts no processes for it: it starts those of a run on
+        # several devices itself, instead of taking the one that there is for all of them.
+        self.job.start({"SLURM_JOB_NAME": "interactive"})
         process = self.job.process
         assert process is not None
         while process.poll() is None:  # not wait(), whose lock would still be held in checkpoint(), a signal's handler
             time.sleep(1)
         self.job.finish(process.returncode)
+        if self.job.state == "stopped":
+            requeue_if_preempted()
+            sys.exit(process.returncode)  # without a result: whether the task goes on is up to SLURM
         return self.job.state
 
     def checkpoint(self) -> Any:
@@ -39,9 +46,32 @@ class Task:
 
         if process := self.job.process:
             process.terminate()
-            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            with suppress(ChildProcessError):  # it has ended, and __call__ has seen that
+                os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         self.job.process = None
         return DelayedSubmission(self)
+
+
+def requeue_if_preempted() -> None:
+    """Puts a task back into the queue that SLURM has only asked to end: within its time of grace before a preemption.
+
+    Where SLURM ends a task itself (scancel, scontrol requeue, preemption at once), its state has changed by now.
+    """
+    import submitit
+
+    task = submitit.JobEnvironment()
+    if task.cluster == "slurm" and (queued([task.job_id]) or {}).get(task.job_id) == "RUNNING":
+        subprocess.run(["scontrol", "requeue", task.job_id], check=False)
+
+
+def queued(ids: Sequence[str]) -> dict[str, str] | None:
+    """States of those tasks that SLURM has in its queue; None if it does not say."""
+    jobs = ",".join(sorted({name.partition("_")[0] for name in ids}))
+    command = ["squeue", "--noheader", "--array", f"--jobs={jobs}", "--format=%i %T"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    if answer.returncode and "Invalid job id" not in answer.stderr:
+        return None
+    return dict(line.split() for line in answer.stdout.splitlines())
 
 
 def submit_jobs(jobs: Sequence[Job], parameters: Path, retry: bool) -> bool:
@@ -96,10 +126,14 @@ def submit_jobs(jobs: Sequence[Job], parameters: Path, retry: bool) -> bool:
 
 def watch(jobs: Sequence[Job], submitted: dict[int, Any], say: Callable[[Job], None]) -> None:
     """Follows the jobs by their folders, and by submitit where a task ended without a word."""
+    from submitit import SlurmJob
+
+    slurm = any(isinstance(task, SlurmJob) for task in submitted.values())
     while True:
+        queue = queued([task.job_id for task in submitted.values()]) if slurm else None
         for job in jobs:
             before, task = job.state, submitted.get(id(job))
-            ended = task is not None and task.done()
+            ended = task is not None and (task.job_id not in queue if queue is not None else task.done())
             if job.state in ("waiting", "elsewhere", "running"):
                 job.look()
                 if job.state == "waiting" and ended:
