@@ -71,6 +71,10 @@ class RunLock:
             raise Occupied(f"{self.result.parent} is being worked on by {who}") from error
         except PermissionError as error:
             raise BadInput(f"cannot lock {self.result.parent}, which needs hard links: {error.strerror}") from error
+        except OSError as error:
+            error.filename = str(self.result.parent)  # a failed write does not say where
+            Path(self.lock.claimfile).unlink(missing_ok=True)
+            raise
         threading.Thread(target=self._give_signs, daemon=True).start()
         for claim in self.result.parent.glob(f"{_path(self.result).name}|*"):
             with suppress(OSError):

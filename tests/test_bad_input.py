@@ -129,13 +129,6 @@ def test_a_damaged_checkpoint(workplace: Path, finished: Path, refused: Refused,
     assert "checkpoint.ckpt" in refused(command, *QUICK, "--ckpt_path=checkpoint.ckpt", "--run=r")
 
 
-def test_a_run_whose_newest_checkpoint_is_damaged(workplace: Path, finished: Path, refused: Refused) -> None:
-    shutil.copytree(finished, "r")
-    Path("r", "result.json").unlink()
-    os.truncate(Path("r", "checkpoints", "iteration=22.ckpt"), 1000)
-    assert "iteration=22.ckpt" in refused("fit", *QUICK, "--trainer.max_steps=22", "--run=r")
-
-
 @pytest.mark.parametrize(
     ("option", "named"),
     [("--trainer.max_steps=44", "trainer.max_steps was 22, is 44"), ("--seed_everything=1", "seed")],
@@ -185,7 +178,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(small_disk: Path, refused: Refus
     arguments = (*QUICK, "--trainer.max_steps=8", "--checkpoint_every=2", f"--run={small_disk / 'r'}")
     line = refused("fit", *arguments)
     assert "no space left" in line and "iteration=6.ckpt" in line and "iteration=4.ckpt" in line
-    left = sorted(path.name for path in (small_disk / "r" / "checkpoints").iterdir())
+    left = sorted(path.name for path in (small_disk / "r" / "checkpoints").glob("*.ckpt"))
     assert left == ["iteration=2.ckpt", "iteration=4.ckpt"]
     subprocess.run(["mount", "-o", "remount,size=10m", str(small_disk)], check=True)
     fit(*arguments[len(QUICK) :])

@@ -77,13 +77,14 @@ def test_two_processes_are_one_with_ghost_batch_normalisation(two: Path, workpla
     """In float64, whose rounding is 1.1e-16.
 
     Sums over a batch are made in two parts here and in one there, so that every gradient differs by some roundings of
-    its size; 50 iterations at a rate of up to 0.1 amplify that by a few orders of magnitude. A wrong share of images
-    or other statistics would differ in the second digit.
+    its size: 3e-15 in the weights after these 50 iterations. The bound leaves room for other processors; a wrong share
+    of images or other statistics differ in the first digit. Training itself amplifies a rounding, ResNet-20 on
+    CIFAR-10 threefold at each iteration in float64 and faster in float32, where runs are soon apart: hence this one.
     """
     fit(*LONG, "--run=one", "--model.batch_norm_images=64")
     fit(*LONG, "--run=whole")
     ours, ghost, whole = (weights(folder, 50) for folder in (two, "one", "whole"))
-    assert max(float((ours[name] - ghost[name]).abs().max()) for name in ours) < 1e-9
+    assert max(float((ours[name] - ghost[name]).abs().max()) for name in ours) < 1e-12
     assert max(float((ours[name] - whole[name]).abs().max()) for name in ours) > 1e-3
     record = result(two)
     assert (record["devices"], record["test_images"]) == (2, 360)
