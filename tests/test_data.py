@@ -149,9 +149,9 @@ def test_processes_share_every_training_batch(world_size: int) -> None:
     ranks = [epochs_of(TrainingBatches(images, 8, 0, True, rank, world_size), 2) for rank in range(world_size)]
     for (pixels, labels), *parts in zip(whole, *ranks, strict=True):
         assert {len(part) for _, part in parts} == {8 // world_size}
-        places = torch.cat([part for _, part in parts]).argsort()
-        assert torch.equal(torch.cat([part for _, part in parts])[places], labels.sort().values)
-        assert torch.equal(torch.cat([part for part, _ in parts])[places], pixels[labels.argsort()])
+        # In one piece each, in the batch's order: ghost batch normalisation on one device cuts it in the same way.
+        assert torch.equal(torch.cat([part for _, part in parts]), labels)
+        assert torch.equal(torch.cat([part for part, _ in parts]), pixels)
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 5])

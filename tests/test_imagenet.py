@@ -182,7 +182,7 @@ def test_batches_go_on_in_mid_epoch(place: Path, workers: int) -> None:
     assert not torch.equal(pixels[0], pixels[3])
 
 
-@pytest.mark.parametrize("world_size", [2, 3])
+@pytest.mark.parametrize("world_size", [2, 4])
 def test_processes_share_batches_and_evaluate_every_image_once(place: Path, world_size: int) -> None:
     module = data()
     listing = module.sets["train"]
@@ -193,8 +193,10 @@ def test_processes_share_batches_and_evaluate_every_image_once(place: Path, worl
         files.rank, files.world_size = rank, world_size
         parts.append(epochs_of(files, 1))
     for batch, *shares in zip(whole, *parts, strict=True):
-        together = torch.cat([share.pixels for share in shares])
-        assert sorted(p.numpy().tobytes() for p in together) == sorted(p.numpy().tobytes() for p in batch.pixels)
+        assert {len(share.labels) for share in shares} == {len(batch.labels) // world_size}
+        # In one piece each, in the batch's order: ghost batch normalisation on one device cuts it in the same way.
+        assert torch.equal(torch.cat([share.pixels for share in shares]), batch.pixels)
+        assert torch.equal(torch.cat([share.labels for share in shares]), batch.labels)
     assert len(listing.paths) == 24
     for evaluation in ("center", "ten_crop", "multi_scale"):
         module.evaluation = evaluation  # type: ignore[assignment]
