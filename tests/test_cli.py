@@ -343,7 +343,7 @@ def test_a_study_runs_what_is_missing(workplace: Path, capfd: pytest.CaptureFixt
     second.unlink()
     capfd.readouterr()
     main(arguments)
-    assert re.findall("^started (.*)", capfd.readouterr().out, re.MULTILINE) == [str(second.parent)]
+    assert re.findall(r"^running ([^:\s]+)", capfd.readouterr().out, re.MULTILINE) == [str(second.parent)]
     assert second.exists() and first.stat().st_mtime_ns == before
     main(["report", "demo"])
     assert "ResNet-8" in capfd.readouterr().out

@@ -110,7 +110,7 @@ class RunRecord(Timer):
         write_json(self.folder / "result.json", result)
         for logger in trainer.loggers:
             if isinstance(logger, Tracker):
-                logger.summarise({name: value for name, value in result.items() if name not in info})
+                logger.summarise({name: value for name, value in result.items() if name not in {*info, "sessions"}})
         return result
 
 
