@@ -1,7 +1,6 @@
 """The command line: one run (fit, validate, test, predict), and the studies made of many runs."""
 
 import logging
-import os
 import shlex
 import sys
 import warnings
@@ -18,6 +17,7 @@ from resnet_lightning.benchmark import bench
 from resnet_lightning.benchmark_input import bench_input
 from resnet_lightning.checkpoints import is_disk_full
 from resnet_lightning.dashboard import dashboard
+from resnet_lightning.devices import speaks_for_node
 from resnet_lightning.errors import OCCUPIED, BadInput, Diverged, Occupied
 from resnet_lightning.evaluation.ensemble import ensemble
 from resnet_lightning.evaluation.lesions import USAGE, Lesions
@@ -187,7 +187,7 @@ def main(args: Sequence[str] | None = None) -> None:
     except Exception as error:
         if not (reason := user_reason(error)):
             raise
-        if os.environ.get("LOCAL_RANK", "0") == "0":  # of several processes, one says it
+        if speaks_for_node():
             print("resnet-lightning: " + " ".join(reason.split()), file=sys.stderr)
         sys.exit(2)
 

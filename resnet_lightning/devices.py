@@ -1,5 +1,7 @@
 """The fastest arithmetic of the device at hand that trains to the same error."""
 
+import os
+
 import torch
 
 
@@ -18,3 +20,8 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{device.type.upper()}, {torch.get_num_threads()} threads"
+
+
+def speaks_for_node() -> bool:
+    """Whether this is the process that says what concerns all of a run's processes on this machine, or the only one."""
+    return os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0")) == "0"

@@ -1,5 +1,7 @@
 """The ways in which a command stops for a reason that the user should read in one line."""
 
+INTERRUPTED = "interrupted: the same command goes on from what has been written"  # the last line of a stopped run
+
 OCCUPIED = 75  # exit status of a command whose run another process is at work on: EX_TEMPFAIL
 
 

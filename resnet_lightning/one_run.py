@@ -1,6 +1,5 @@
 """One run (fit, validate, test, predict): LightningCLI whose runs live in folders of their own."""
 
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -26,8 +25,8 @@ from resnet_lightning.checkpoints import (
 )
 from resnet_lightning.classifier import Classifier
 from resnet_lightning.data.imagenet import ITERATIONS, size_of
-from resnet_lightning.devices import device_name, fastest_safe_precision
-from resnet_lightning.errors import BadInput, Diverged, Stopped
+from resnet_lightning.devices import device_name, fastest_safe_precision, speaks_for_node
+from resnet_lightning.errors import INTERRUPTED, BadInput, Diverged, Stopped
 from resnet_lightning.evaluation.predictions import PredictionFile
 from resnet_lightning.files import remove_unfinished, sha256
 from resnet_lightning.locks import RunLock
@@ -138,8 +137,8 @@ class CommandLine(LightningCLI):
             else:
                 super()._run_subcommand(subcommand)
         except SystemExit as error:  # how Lightning ends after Ctrl-C, and, with status 0, after SIGTERM
-            if os.environ.get("LOCAL_RANK", "0") == "0":  # of several processes, one says it
-                print("interrupted: the same command goes on from what has been written", file=sys.stderr)
+            if speaks_for_node():
+                print(INTERRUPTED, file=sys.stderr)
             if isinstance(error, Stopped):
                 raise
             sys.exit(143 if isinstance(error, SIGTERMException) else 130)
@@ -330,6 +329,8 @@ def check_numbers(config: Any) -> None:
     ):
         if isinstance(value, int | float) and value <= 0:
             raise BadInput(f"{name} {value}: expected a number of iterations, at least 1")
+    if config.trainer.sync_batchnorm and config.model.batch_norm_images is not None:
+        raise BadInput("trainer.sync_batchnorm normalises by all devices' images, model.batch_norm_images by fewer")
     # These would end a run early, or measure a part of a set, and the result would not say so.
     for name in ("fast_dev_run", "overfit_batches", "max_epochs", "max_time"):
         if config.trainer.get(name) not in (None, False, -1):

@@ -161,7 +161,8 @@ def test_processes_evaluate_every_image_once(world_size: int, batch_size: int) -
     counted = [int(label) for batches in ranks for _, labels, _ in batches for label in labels]
     assert sorted(int(n) for batches in ranks for *_, numbers in batches for n in numbers) == list(range(13))
     assert sorted(counted) == list(range(13))
-    assert all(len(list(batches)) == len(batches) for batches in ranks)
+    assert all(len(list(batches)) == len(batches) == len(ranks[0]) for batches in ranks)
+    assert all(0 < len(labels) <= batch_size for batches in ranks for _, labels, _ in batches)
 
 
 def test_the_same_images_are_held_out_whatever_the_seed() -> None:

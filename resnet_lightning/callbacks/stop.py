@@ -7,9 +7,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
 from lightning import Callback, LightningModule, Trainer
 
 from resnet_lightning.checkpoints import checkpoint_file
+from resnet_lightning.devices import speaks_for_node
 from resnet_lightning.errors import Stopped
 
 # Ctrl-C; what SLURM, kill and the study runner send; what `sbatch --signal` and submitit announce the time limit with.
@@ -43,19 +45,20 @@ class StopWhenAsked(Callback):
             return  # a worker that loads images has to go on until this iteration is made; it ends with its process
         if self.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
-        if not self.asked and os.environ.get("LOCAL_RANK", "0") == "0":
+        if not self.asked and speaks_for_node():
             print(f"stopping after this iteration ({signal.Signals(number).name})", file=sys.stderr, flush=True)
         self.asked = self.asked or number
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        asked = bool(self.asked)  # may change at any moment, and all processes have to decide alike
+        asked = self.asked  # may change at any moment, and all processes have to decide alike
         if trainer.world_size > 1:
             if trainer.global_step % ITERATIONS_BETWEEN_QUESTIONS:
                 return
-            asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
+            of_all = torch.tensor(asked, device=trainer.strategy.root_device)
+            asked = int(trainer.strategy.reduce(of_all, reduce_op="max"))
         if asked and trainer.global_step < trainer.max_steps:
             trainer.save_checkpoint(checkpoint_file(self.folder, trainer.global_step))
-            raise Stopped(self.asked or signal.SIGTERM)
+            raise Stopped(asked)
 
     def on_validation_batch_end(self, trainer: Trainer, *_: Any) -> None:
         # In the middle of an evaluation there is nothing new to save: a checkpoint is due before it, or soon after.

@@ -133,8 +133,9 @@ class EvaluationBatches:
 
     def __init__(self, images: Images, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
         self.images = images
-        numbers = torch.arange(rank, len(images), world_size, device=images.labels.device)
-        self.chunks: Sequence[Tensor] = numbers.split(batch_size)
+        self.chunks: Sequence[Tensor] = [
+            chunk.to(images.labels.device) for chunk in shares(len(images), batch_size, rank, world_size)
+        ]
 
     def __len__(self) -> int:
         return len(self.chunks)
@@ -144,6 +145,15 @@ class EvaluationBatches:
         view = int(view_number(centre, centre, torch.tensor(0), self.images.padding))
         for chunk in self.chunks:
             yield *self.images.batch(chunk, torch.full_like(chunk, view)), chunk
+
+
+def shares(count: int, most: int, rank: int, world_size: int) -> Sequence[Tensor]:
+    """Numbers of the images that one process evaluates, in batches [B] of at most so many.
+
+    All processes have the same number of batches: before each, DistributedDataParallel waits for all of them.
+    """
+    batches = -(-count // (world_size * most))
+    return torch.arange(rank, count, world_size).tensor_split(batches)
 
 
 def remaining(chunks: Sequence[Tensor], done: Tensor | None) -> list[Tensor]:

@@ -1,7 +1,6 @@
 """ImageNet (ILSVRC-2012), or any subset of it in the same folders, with the paper's augmentation (section 3.4)."""
 
 import os
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +10,7 @@ from lightning import LightningDataModule
 from torch import Tensor
 
 from resnet_lightning.data import decode
-from resnet_lightning.data.batches import Normalization, remaining
+from resnet_lightning.data.batches import Normalization, remaining, shares
 from resnet_lightning.data.colour import CHANNEL_MEAN, CHANNEL_STD, normalize
 from resnet_lightning.data.image_files import (
     Damage,
@@ -194,15 +193,14 @@ class ImageNet(LightningDataModule):
     def _evaluation(self, evaluation: Evaluation) -> EvaluationFiles:
         rank, world_size = self._place()
         listing = self.sets["val"]
-        numbers = torch.arange(rank, len(listing.paths), world_size)
-        chunks: Sequence[Tensor] = numbers.split(BATCHES[evaluation])
+        chunks = shares(len(listing.paths), BATCHES[evaluation], rank, world_size)
         read: Read = partial(_centre_crop, size=self.image_size)
         if evaluation == "ten_crop":
             read = partial(_five_crops, size=self.image_size)
         elif evaluation == "multi_scale":
             sides = tuple(decode.scaled(side, self.image_size) for side in TEST_SCALES)
             read = partial(_scales, sides=sides)
-            chunks = by_shape(listing, numbers, BATCHES[evaluation])
+            chunks = by_shape(listing, torch.cat(list(chunks)), BATCHES[evaluation])
         return EvaluationFiles(ImageFiles(listing, read), self.damage, chunks, self._workers())
 
     def _mean_and_std(self, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -11,9 +11,9 @@ from typing import Any
 
 import yaml
 
-from resnet_lightning.errors import BadInput
+from resnet_lightning.errors import INTERRUPTED, BadInput
 from resnet_lightning.run_folder import RUNS, check_yaml, make_folder
-from resnet_lightning.studies.jobs import Job
+from resnet_lightning.studies.jobs import Job, last_line
 from resnet_lightning.studies.runner import SECONDS_BETWEEN_LOOKS, watched
 
 LOGS = RUNS / "submitted"  # what submitit itself writes: the scripts, and what the tasks print beside their runs
@@ -137,7 +137,10 @@ def watch(jobs: Sequence[Job], submitted: dict[int, Any], say: Callable[[Job], N
             if job.state in ("waiting", "elsewhere", "running"):
                 job.look()
                 if job.state == "waiting" and ended:
-                    job.fail(reason(task))
+                    if job.log.exists() and last_line(job.log) == INTERRUPTED:
+                        job.state = "stopped"  # by scancel
+                    else:
+                        job.fail(reason(task))
                 if job.state == "elsewhere" and task is not None:
                     job.state = "running"
                 if job.state != before:
