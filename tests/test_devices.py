@@ -114,3 +114,6 @@ def test_what_does_not_divide_is_refused(workplace: Path, refused: Callable[...,
     for images in ("0", "48"):
         line = refused("fit", *QUICK, "--trainer.max_steps=4", f"--model.batch_norm_images={images}", "--run=r")
         assert f"batch_norm_images {images}" in line
+    quick = ("fit", *QUICK, "--trainer.max_steps=4", "--model.batch_norm_images=64", "--run=r")
+    assert "sync_batchnorm" in refused(*quick, "--trainer.sync_batchnorm=true")
+    assert not Path("r").exists()
