@@ -1,5 +1,6 @@
 """One run (fit, validate, test, predict): LightningCLI whose runs live in folders of their own."""
 
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 import wandb
 import yaml
 from lightning import LightningDataModule, Trainer
@@ -195,6 +197,8 @@ class CommandLine(LightningCLI):
                 print(f"{self.folder} is {finished['state']} by now")
                 return
             arguments["ckpt_path"] = arguments["ckpt_path"] or newest_whole_checkpoint(self.folder / "checkpoints")
+            if arguments["ckpt_path"]:
+                self._take_as_many_threads()
             if self.trainer.is_global_zero:
                 for folder in (self.folder, self.folder / "checkpoints"):
                     remove_unfinished(folder)
@@ -210,6 +214,12 @@ class CommandLine(LightningCLI):
                 raise
             finally:
                 wandb.finish()
+
+    def _take_as_many_threads(self) -> None:
+        """As when the run was begun: on a CPU, the last bits of a sum depend on the number of threads."""
+        threads = (read_json(self.folder / "run.json") or {}).get("threads")
+        if isinstance(threads, int) and 0 < threads <= (os.cpu_count() or 1):
+            torch.set_num_threads(threads)
 
     @contextmanager
     def _lock(self, lock: RunLock) -> Iterator[None]:

@@ -74,6 +74,7 @@ class RunRecord(Timer):
             "test_images": data.size("test"),
             "device": device_name(trainer.strategy.root_device),
             "devices": trainer.world_size,
+            "threads": torch.get_num_threads() if trainer.strategy.root_device.type == "cpu" else None,
             "precision": trainer.precision,
             "config_hash": configuration_hash(self.config),
             "versions": {

@@ -58,7 +58,7 @@ def run_jobs(jobs: Sequence[Job], at_once: int | None, devices: int = 1, retry: 
                         say(job)
                     elif job.state == "waiting" and free:
                         job.slot = free.pop(0)
-                        environment = {"OMP_NUM_THREADS": str(threads)}
+                        environment = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
                         if gpus:
                             first = job.slot % gpus * devices
                             environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, range(first, first + devices)))
