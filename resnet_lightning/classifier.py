@@ -104,11 +104,6 @@ class Classifier(LightningModule):
         self.window.append((loss.detach(), scores.argmax(1) != labels))
         return loss
 
-    def on_fit_start(self) -> None:
-        share: int = self.trainer.datamodule.batch_size // self.trainer.world_size  # type: ignore[attr-defined]
-        if self.batch_norm_images is not None and share % self.batch_norm_images:
-            raise BadInput(f"batch_norm_images {self.batch_norm_images}: each device has {share} images of a batch")
-
     def on_train_start(self) -> None:
         self.window = [(loss.to(self.device), mistakes.to(self.device)) for loss, mistakes in self.window]
         self.window_start = (self.trainer.global_step, time.perf_counter())

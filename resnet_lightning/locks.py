@@ -33,6 +33,15 @@ class HostLock(Lock):
         self._hostname = socket.gethostname() + HOST_END + host_identity()
         self._set_claimfile()
 
+    def _break(self) -> None:
+        try:
+            _ = self.details
+        except (NotLockedError, ValueError):
+            # Empty, or zeros: what a machine that lost its power may leave. flufl.lock would respect it for ever.
+            Path(self._lockfile).unlink(missing_ok=True)
+        else:
+            super()._break()
+
 
 @cache
 def host_identity() -> str:
@@ -112,7 +121,7 @@ def holder(result: Path) -> str | None:
             return None
         if lock.expiration + timedelta(seconds=10) < datetime.now():  # flufl.lock's allowance for clocks
             return None
-    except (NotLockedError, OSError):
+    except (NotLockedError, OSError, ValueError):  # none, or one whose file says nothing
         return None
     return f"process {process} on {host.rpartition(HOST_END)[0]}"
 

@@ -26,6 +26,7 @@ from resnet_lightning.checkpoints import (
     newest_whole_checkpoint,
 )
 from resnet_lightning.classifier import Classifier
+from resnet_lightning.data.batches import share_of
 from resnet_lightning.data.imagenet import ITERATIONS, size_of
 from resnet_lightning.devices import device_name, fastest_safe_precision, speaks_for_node
 from resnet_lightning.errors import INTERRUPTED, BadInput, Diverged, Stopped
@@ -191,6 +192,9 @@ class CommandLine(LightningCLI):
         if self.trainer.is_global_zero:  # refuses data before anything is written
             self.datamodule.prepare_data()
             self.datamodule.setup("fit")
+        images, each = share_of(self.datamodule.batch_size, self.trainer.world_size), self.model.batch_norm_images
+        if each is not None and images % each:
+            raise BadInput(f"batch_norm_images {each}: each device has {images} images of a batch")
         make_folder(self.folder / "checkpoints")
         with self._lock(self.lock):
             if finished := read_json(self.folder / "result.json"):

@@ -77,6 +77,16 @@ def test_one_process_of_many_gets_a_lock_even_a_dead_ones(tmp_path: Path) -> Non
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("contents", [b"", bytes(50), b"\x92\xff"])
+def test_a_lock_that_names_nobody_is_stale_soon(tmp_path: Path, contents: bytes) -> None:
+    path, lock = tmp_path / "result.json", tmp_path / "result.json.lock"
+    lock.write_bytes(contents)
+    os.utime(lock, (time.time() - 15, time.time() - 15))
+    assert holder(path) is None
+    RunLock(path).acquire()
+    assert f"|{os.getpid()}|" in lock.read_text()
+
+
 def test_a_lock_of_another_host_is_stale_after_a_minute_without_a_sign(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     claim = tmp_path / "result.json.lock|elsewhere~1|7|1"

@@ -17,6 +17,7 @@ from torch import nn
 import resnet_lightning
 from resnet_lightning.checkpoints import checkpoint_file, checksum_file
 from resnet_lightning.devices import device_name
+from resnet_lightning.errors import BadInput
 from resnet_lightning.files import write_text
 from resnet_lightning.metrics_file import read_metrics
 from resnet_lightning.run_folder import configuration_hash, read_json, refuse_other_data, write_json
@@ -90,6 +91,10 @@ class RunRecord(Timer):
         """Writes result.json: errors (percent) at the last iteration, not the best ones."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         rows = read_metrics(self.folder / "metrics.csv")
+        if state == "finished" and "train/error" not in rows.get(iteration, {}):
+            raise BadInput(
+                f"{self.folder / 'metrics.csv'} has no training error of iteration {iteration:,}: delete the run"
+            )
         curves = {
             column: [float(row[column]) for _, row in sorted(rows.items()) if column in row]
             for column in ("train/error", "val/error", "val/top5_error", "test/error", "test/top5_error")

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from resnet_lightning.data.augment import all_views, gather_views, pad, view_number
+from resnet_lightning.errors import BadInput
 
 Normalization = Literal["pixel_mean", "channel_mean_std"]
 PaddingOrder = Literal["after_normalization", "before_normalization"]
@@ -68,6 +69,17 @@ def epoch_generator(seed: int, epoch: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0]))
 
 
+def share_of(batch_size: int, devices: int) -> int:
+    """Images of a batch on each of its devices.
+
+    Raises:
+        BadInput: if it does not come out even.
+    """
+    if batch_size % devices:
+        raise BadInput(f"batch_size {batch_size}: it is shared by {devices} devices, which do not divide it")
+    return batch_size // devices
+
+
 class TrainingBatches:
     """Endless epochs of shuffled, cropped and flipped batches, every one full.
 
@@ -90,7 +102,7 @@ class TrainingBatches:
         self.seed = seed
         self.flip = flip
         self.rank = rank
-        self.world_size = world_size
+        self.share = share_of(batch_size, world_size)
         self.batches = 0
 
     def __len__(self) -> int:
@@ -102,9 +114,8 @@ class TrainingBatches:
         device = self.images.labels.device
         order, views = order.to(device, non_blocking=True), views.to(device, non_blocking=True)
         for number in range(start, len(self)):
-            share = self.batch_size // self.world_size
-            begin = number * self.batch_size + self.rank * share
-            mine = slice(begin, begin + share)
+            begin = number * self.batch_size + self.rank * self.share
+            mine = slice(begin, begin + self.share)
             self.batches += 1
             yield self.images.batch(order[mine], views[mine])
 

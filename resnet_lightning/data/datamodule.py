@@ -105,10 +105,6 @@ class InMemoryDataModule(LightningDataModule):
 
     def train_dataloader(self) -> TrainingBatches:
         rank, world_size = self._place()
-        if self.batch_size % world_size:
-            raise BadInput(
-                f"batch_size {self.batch_size}: it is shared by {world_size} devices, which do not divide it"
-            )
         return TrainingBatches(self._images("train"), self.batch_size, self.seed, self.flip, rank, world_size)
 
     def val_dataloader(self) -> dict[str, EvaluationBatches]:

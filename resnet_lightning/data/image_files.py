@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from resnet_lightning.data.batches import epoch_generator
+from resnet_lightning.data.batches import epoch_generator, share_of
 from resnet_lightning.data.colour import colour_shift
 from resnet_lightning.data.decode import DamagedImage
 from resnet_lightning.data.listing import Listing
@@ -104,7 +104,7 @@ class TrainingFiles:
         self.seed = seed
         self.workers = workers
         self.rank = rank
-        self.world_size = world_size
+        self.share = share_of(batch_size, world_size)
         self.batches = 0
         self.empty = 0  # batches in a row of which every image was damaged
         self.stream: Iterator[Any] | None = None
@@ -127,8 +127,7 @@ class TrainingFiles:
 
     def keys(self) -> Iterator[list[Key]]:
         """This process's part of each batch from the present one on, without end."""
-        share = self.batch_size // self.world_size
-        place = slice(self.rank * share, (self.rank + 1) * share)
+        place = slice(self.rank * self.share, (self.rank + 1) * self.share)
         return training_keys(len(self.files.listing.paths), self.batch_size, self.seed, self.batches, place)
 
     def state_dict(self) -> dict[str, int]:

@@ -142,10 +142,6 @@ class ImageNet(LightningDataModule):
 
     def train_dataloader(self) -> TrainingFiles:
         rank, world_size = self._place()
-        if self.batch_size % world_size:
-            raise BadInput(
-                f"batch_size {self.batch_size}: it is shared by {world_size} devices, which do not divide it"
-            )
         if "train" not in self.sets:
             raise BadInput(f"{self.root / 'train'} does not exist: bn_batches needs it, or make that 0")
         self._check_batch_size()

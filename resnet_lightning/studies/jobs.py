@@ -81,7 +81,7 @@ class Job:
         elif who := holder(self.folder / self.result):
             self.state, self.error = "elsewhere", who
         elif self.failure.exists() and not retry:
-            self.state, self.error = "failed", self.failure.read_text().strip()
+            self.state, self.error = "failed", self.failure.read_text(errors="replace").strip()
         else:
             self.state = "waiting"
 
