@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 import torch
 from conftest import QUICK, fit, result, run, same, start, weights
 
-from resnet_lightning.checkpoints import checkpoints
+from resnet_lightning.checkpoints import checkpoints, is_whole
 from resnet_lightning.cli import main
 from resnet_lightning.errors import OCCUPIED, Occupied
 from resnet_lightning.locks import RunLock, holder
@@ -182,6 +183,20 @@ def test_a_run_that_is_asked_to_stop_saves_its_iteration(workplace: Path, device
     assert same(weights("r", 60), weights("whole", 60))
     sessions = result("r")["sessions"]
     assert [session["from_iteration"] for session in sessions] == [0, int(saved.stem.partition("=")[2])]
+
+
+def test_without_its_curve_a_run_is_no_result(finished: Path, workplace: Path, refused: Callable[..., str]) -> None:
+    shutil.copytree(finished, "r")
+    for name in ("result.json", "metrics.csv"):
+        Path("r", name).unlink()
+    assert "no training error of iteration 22" in refused("fit", *QUICK, "--trainer.max_steps=22", "--run=r")
+    assert not Path("r", "result.json").exists()
+
+
+def test_a_checksum_of_nonsense_is_none(finished: Path, tmp_path: Path) -> None:
+    copy = shutil.copy(finished / "checkpoints" / "iteration=22.ckpt", tmp_path)
+    Path(f"{copy}.sha256").write_bytes(b"\x92\xff")
+    assert not is_whole(Path(copy))
 
 
 def test_a_result_says_what_made_it(finished: Path) -> None:
