@@ -12,7 +12,7 @@
 #   SUBMIT=file.yaml   send the runs to a cluster, such as experiments/clusters/slurm.yaml
 #   PRINT=1            run nothing: print one command line for each run that is missing
 #   WEIGHTS=folder     of tables 3 to 5: evaluate torchvision's weight files instead of training
-# Other variables: STUDY of report and dashboard, CONFIG and ARGS of fit, ARGS of plan, PYTHON that makes .venv
+# Other variables: STUDY of report, keep and dashboard, CONFIG and ARGS of fit, ARGS of plan, PYTHON that makes .venv
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -28,7 +28,7 @@ options = $(if $(DATA),--data "$(DATA)") $(if $(SEEDS),--seeds $(SEEDS)) $(if $(
 
 BASE = $(firstword $(wildcard $(dir $(CONFIG))base.yaml $(dir $(CONFIG))../base.yaml))
 
-.PHONY: help setup $(STUDIES) report dashboard watch plan fit bench benchinput test faults slurm lint types check
+.PHONY: help setup $(STUDIES) report keep dashboard watch plan fit bench benchinput test faults slurm lint types check
 
 help: ## what every target does
 	@grep -hE '^[a-z0-9 ]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -93,6 +93,9 @@ lesions: setup ## test errors without single blocks of trained networks, and how
 
 report: setup ## tables and figures of the runs that there are, for STUDY=table6
 	@$(RUN) report $(or $(STUDY),table6)
+
+keep: setup ## copy what finished runs measured into results/, for STUDY=table6
+	@$(RUN) keep $(or $(STUDY),table6)
 
 dashboard: setup ## the same on Weights & Biases, for STUDY=table6: a workspace of curves, and a report
 	@$(RUN) dashboard $(or $(STUDY),table6)

@@ -23,6 +23,7 @@ from resnet_lightning.evaluation.ensemble import ensemble
 from resnet_lightning.evaluation.lesions import USAGE, Lesions
 from resnet_lightning.one_run import CommandLine
 from resnet_lightning.planning import Inputs, plan
+from resnet_lightning.results import keep
 from resnet_lightning.run_folder import refuse_other_configuration, refuse_other_data
 from resnet_lightning.studies import STUDIES, choose, find_study
 from resnet_lightning.studies.jobs import Job, list_evaluations, list_jobs, list_weights
@@ -37,6 +38,7 @@ usage: resnet-lightning COMMAND ...
   fit, validate, test, predict   one run: --config experiments/cifar10/base.yaml --config experiments/...
   study NAME                     the runs behind a table or figure that are not finished yet, then its report
   report NAME                    tables and figures of the runs that there are, finished or not
+  keep NAME                      copies what its finished runs measured into results/, which has no weights
   dashboard NAME                 the same on Weights & Biases: a workspace of curves, and a report
   lesions                        what each block of a trained network does: takes the options of test
   summary                        shapes, parameters, multiply-adds and memory of an experiment's network; no data needed
@@ -159,6 +161,10 @@ def main(args: Sequence[str] | None = None) -> None:
                 report(name)
             case ["report", *_]:
                 raise BadInput(f"usage: resnet-lightning report NAME, with one of {', '.join(STUDIES)}")
+            case ["keep", name]:
+                keep(name)
+            case ["keep", *_]:
+                raise BadInput(f"usage: resnet-lightning keep NAME, with one of {', '.join(STUDIES)}")
             case ["dashboard", *rest]:
                 dashboard(rest)
             case ["lesions", "-h" | "--help", *_]:

@@ -3,6 +3,7 @@
 import csv
 import io
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,17 +57,22 @@ class MetricsFile(Logger):
     def save(self) -> None:
         if not self.rows:
             return
-        # In the order of their first appearance, which is that of the layers where there is a column for each.
-        columns = list(dict.fromkeys(name for iteration in sorted(self.rows) for name in self.rows[iteration]))
-        text = io.StringIO()
-        writer = csv.DictWriter(text, ["iteration", *columns], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({"iteration": iteration, **self.rows[iteration]} for iteration in sorted(self.rows))
-        write_text(self.path, text.getvalue())
+        write_text(self.path, format_metrics(self.rows))
         self.written = time.monotonic()
 
     def finalize(self, status: str) -> None:
         self.save()
+
+
+def format_metrics(rows: Mapping[int, Mapping[str, Any]]) -> str:
+    """Rows by iteration as the text of a metrics.csv."""
+    # In the order of their first appearance, which is that of the layers where there is a column for each.
+    columns = list(dict.fromkeys(name for iteration in sorted(rows) for name in rows[iteration]))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["iteration", *columns], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({"iteration": iteration, **rows[iteration]} for iteration in sorted(rows))
+    return text.getvalue()
 
 
 def read_metrics(path: Path) -> dict[int, dict[str, str]]:

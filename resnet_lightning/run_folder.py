@@ -17,6 +17,7 @@ from resnet_lightning.errors import BadInput
 from resnet_lightning.files import write_text
 
 RUNS = Path("runs")
+RESULTS = Path("results")  # of runs that are over, as `keep` writes them: in the same folders, without weights
 EXPERIMENTS = "experiments"
 # Options that leave the experiment what it is: where it reads, where it runs, how often it looks.
 NOT_A_CHANGE = re.compile(

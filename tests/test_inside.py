@@ -301,7 +301,7 @@ def test_figure_7_compares_medians_and_says_whether_the_order_holds(tmp_path: Pa
             folder = write_run(tmp_path, network, seed=seed)
             write_layers(folder, "responses.csv", {32_000: [1, 1, 1], 64_000: [value + seed for value in last]})
     write_run(tmp_path, "plain-56")  # made before responses were recorded
-    runs = load_runs(tmp_path, ALL)
+    runs = load_runs(ALL, tmp_path)
     [table] = figure7_table(runs)
     cells = row(table, "ResNet-20")
     assert (cells["Measured median"], cells["Published median"], cells["First layer"]) == ("2.00", "≈ 1.55", "3.50")
@@ -318,7 +318,7 @@ def test_what_is_cut_off_is_left_out_and_said(tmp_path: Path, capsys: pytest.Cap
         write_layers(folder, file, {0: [1, 2, 3], 64_000: [1, 2, 30]})
         (folder / file).write_text((folder / file).read_text()[:-3])
     (folder / "lesions.json").write_text('{"complete": true, "error": 9.0, "blocks": {}}')
-    runs = load_runs(tmp_path, ALL)
+    runs = load_runs(ALL, tmp_path)
     assert row(figure7_table(runs)[0], "ResNet-20")["Measured median"] == "–"
     assert gradient_table(runs) == [] and lesion_table(runs) == []
     figure7(runs)
@@ -339,7 +339,7 @@ def test_gradients_at_initialisation_decide_what_is_said(tmp_path: Path) -> None
         write_layers(write_run(tmp_path, network), "gradients.csv", {0: [first, 1, 2.0], 64_000: [0.5, 1, 1.0]})
     folder = write_run(tmp_path, "ResNet-110", state="diverged")
     write_layers(folder, "gradients.csv", {0: [1e30, math.inf, math.nan]})
-    runs = load_runs(tmp_path, ALL)
+    runs = load_runs(ALL, tmp_path)
     [table] = gradient_table(runs)
     cells = row(table, "plain-56")
     assert (cells["First / last at 0"], cells["First / last later"], cells["Largest first / last"]) == (
@@ -367,7 +367,7 @@ def test_lesions_are_averaged_over_seeds(tmp_path: Path) -> None:
             found["layer1.0"]["swapped"] = 20.0 + seed
             contents = {"complete": True, "error": 9.0, "blocks": found}
             (write_run(tmp_path, network, seed=seed) / "lesions.json").write_text(json.dumps(contents))
-    runs = load_runs(tmp_path, ALL)
+    runs = load_runs(ALL, tmp_path)
     [table] = lesion_table(runs)
     cells = row(table, "ResNet-20")
     assert (cells["Block deleted: median %"], cells["worst %"], cells["within 5 points"]) == (

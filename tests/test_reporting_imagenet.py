@@ -112,7 +112,7 @@ def predict(
 
 
 def load(root: Path, study: str = "table3") -> list[Run]:
-    return load_runs(root, STUDIES[study].experiments)
+    return load_runs(STUDIES[study].experiments, root)
 
 
 def row(table: Table, network: str) -> dict[str, str]:

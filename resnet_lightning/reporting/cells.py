@@ -1,11 +1,11 @@
 """What the cells of a table say: measured beside published, errors of checkpoints, and the notes below the table."""
 
 from collections.abc import Sequence
-from statistics import mean, stdev
 
-from resnet_lightning.reporting.groups import NOTHING, Setting
+from resnet_lightning.reporting.groups import NOTHING, Setting, mean_and_deviation
 from resnet_lightning.reporting.runs import Run
 from resnet_lightning.reporting.table import Table
+from resnet_lightning.run_folder import RESULTS
 
 TESTING = {"center": "Centre crop", "ten_crop": "10-crop", "multi_scale": "Multi-scale"}
 
@@ -33,6 +33,12 @@ def difference(setting: Setting, ours: float | None, published: float | str | No
     return f"{round(round(ours, 2) - published, 2) + 0.0:+.2f}"  # never -0.00
 
 
+def best(runs: Sequence[Run]) -> str:
+    """The lowest test error (percent) that finished runs had at any evaluation, or – without any: mean, deviation."""
+    values = [min(curve) for run in runs if run.state == "finished" and (curve := run.curve("test/error")[1])]
+    return mean_and_deviation(values) if values else NOTHING
+
+
 def length(setting: Setting, own: Sequence[Run]) -> dict[str, str]:
     """The column of planned iterations."""
     return {"Iterations": f"{setting.iterations:,}" if own else NOTHING}
@@ -53,7 +59,7 @@ def evaluated(runs: Sequence[Run], evaluation: str, measure: str) -> str:
     values = final_errors(runs, evaluation, measure)
     if values:
         ended = sum(run.state in ("finished", "evaluated") for run in runs)
-        words = f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
+        words = mean_and_deviation(values)
         return words + (f" ({len(values)} of {ended} seeds)" if len(values) < ended else "")
     earlier = [run.evaluations[evaluation] for run in runs if measure in run.evaluations.get(evaluation, {})]
     if earlier:
@@ -87,6 +93,8 @@ def setting_table(
     if group:
         images = " or ".join(f"{number:,}" for number in sorted({run.train_images for run in group}))
         said.append(f"Trained on {images} images.")
+    if kept := sum(run.kept for run in group):
+        said.append(f"{kept} of {len(group)} runs are from {RESULTS}/, made earlier.")
     if any(cell.startswith("at ") for row in rows for cell in row.values()):
         said.append("“at …” is a run that is not finished, or an earlier checkpoint; no mean counts it.")
     if setting.papers and not setting.full and any(column.startswith("Published") for column in rows[0]):

@@ -106,7 +106,7 @@ def measured(runs: Sequence[Run], kind: Kind) -> str:
     values = errors(runs, kind)
     others = [run for run in runs if run.state != "finished"]
     if values:
-        words = f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
+        words = mean_and_deviation(values)
     elif others:
         run = max(others, key=lambda run: (run.state == "unfinished", run.iteration))
         others.remove(run)
@@ -117,6 +117,11 @@ def measured(runs: Sequence[Run], kind: Kind) -> str:
         words = NOTHING
     counts = Counter(run.state for run in others)
     return words + (f" ({', '.join(f'+{counts[state]} {state}' for state in sorted(counts))})" if counts else "")
+
+
+def mean_and_deviation(values: Sequence[float]) -> str:
+    """8.75, or of several values 8.75 ± 0.21, the sample standard deviation."""
+    return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
 
 
 def seeds(runs: Sequence[Run]) -> str:

@@ -12,7 +12,7 @@ import yaml
 
 from resnet_lightning.errors import BadInput
 from resnet_lightning.metrics_file import read_metrics
-from resnet_lightning.run_folder import read_json
+from resnet_lightning.run_folder import RESULTS, read_json
 
 GIVEN = ("experiment", "seed", "network", "depth", "shortcut", "parameters", "iterations", "data", "train_images")
 
@@ -67,6 +67,11 @@ class Run:
         return [iteration for iteration, _ in points], [value for _, value in points]
 
     @property
+    def kept(self) -> bool:
+        """Whether it is from results/, and was not made in this working folder."""
+        return RESULTS.name in self.folder.parts
+
+    @property
     def evaluated_on(self) -> str:
         """The images that test_error is of, in a word: test or validation."""
         columns = {column for row in self.rows.values() for column in row}
@@ -78,18 +83,25 @@ class Run:
         return values[-1] if values else None
 
 
-def load_runs(root: Path, experiments: Sequence[str]) -> list[Run]:
-    """All runs of these experiments below root, changed or not, in the order of the experiments, then by seed.
+def load_runs(experiments: Sequence[str], *roots: Path) -> list[Run]:
+    """All runs of these experiments below the roots, changed or not, in the order of the experiments, then by seed.
+
+    What several roots have of one run and the same data counts once: the first that is over, else the first.
 
     A file that cannot be read is skipped with one line on stderr: without its run.json a run is left out, without its
     result.json it counts as unfinished.
     """
     runs = []
     for experiment in experiments:
-        path = root / experiment
-        folders = [folder for folder in path.parent.glob("*/seed*") if folder.parent.name.split("@")[0] == path.name]
-        found = [run for folder in folders if (run := _load(folder))]
-        runs += sorted(found, key=lambda run: (run.seed, run.changes))
+        found: dict[tuple[Path, str], Run] = {}
+        for root in roots:
+            path = root / experiment
+            for folder in path.parent.glob("*/seed*"):
+                if folder.parent.name.split("@")[0] == path.name and (run := _load(folder)):
+                    earlier = found.setdefault((folder.relative_to(root), run.data), run)
+                    if earlier.state == "unfinished" != run.state:
+                        found[folder.relative_to(root), run.data] = run
+        runs += sorted(found.values(), key=lambda run: (run.seed, run.changes))
     return runs
 
 

@@ -16,8 +16,8 @@ from rich.text import Text
 from resnet_lightning.files import write_text
 
 # Columns of words; all others hold numbers, which are right-aligned.
-WORDS = ("Network", "Data", "Measured", "Weights", "Members")
-SAID_BY_TITLE = ("Iterations", "Data")  # which a narrow terminal leaves out
+WORDS = ("Network", "Data", "Measured", "Weights", "Members", "Verdict")
+SAID_BY_TITLE = ("Iterations", "Data")  # which Markdown and a narrow terminal leave out
 WIDE = 110  # characters
 
 
@@ -50,8 +50,9 @@ def to_markdown(table: Table) -> str:
     def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
 
+    shown = [column not in SAID_BY_TITLE for column in table.columns]
     rule = ["---" if column in WORDS else "---:" for column in table.columns]
-    body = "".join(line(cells) for cells in (table.columns, rule, *table.rows))
+    body = "".join(line(list(compress(cells, shown))) for cells in (table.columns, rule, *table.rows))
     return f"**{table.title}**\n\n{body}" + "".join(f"\n{note}\n" for note in table.notes)
 
 

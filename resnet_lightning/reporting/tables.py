@@ -3,20 +3,21 @@
 from collections.abc import Sequence
 from typing import Any
 
-from resnet_lightning.reporting.cells import about, difference, length, setting_table
+from resnet_lightning.reporting.cells import about, best, length, setting_table
 from resnet_lightning.reporting.degradation import degradation_sentence
 from resnet_lightning.reporting.groups import (
     NOTHING,
     PAPERS,
     Setting,
     by_network,
+    errors,
     groups,
-    mean_error,
     measured,
     seeds,
 )
 from resnet_lightning.reporting.runs import Run, paper
 from resnet_lightning.reporting.table import Table
+from resnet_lightning.reporting.verdict import MARGIN, compare
 
 UNMEASURED = Setting("CIFAR-10", PAPERS["CIFAR-10"][0], ())
 
@@ -42,6 +43,16 @@ def table6(runs: Sequence[Run]) -> list[Table]:
         notes = ["Published: He et al. (2015), Table 6."]
         if bests:
             notes = [f"{notes[0]} Where it gives a mean of several runs, that; its best: {', '.join(bests)}."]
+        if any("[" in row["Difference"] for row in rows):
+            notes.append(
+                "[…] is the 90 % confidence interval of the difference, equivalent if all of it is within "
+                f"±{MARGIN} points (two one-sided tests at 5 %). A published error of a single run counts as exact."
+            )
+        if any(row["Best test error %"] != NOTHING for row in rows):
+            notes.append(
+                "Best: the lowest of all evaluations of a run, as it is often reported; the test set has chosen it, so "
+                "that it is no result."
+            )
         tables.append(setting_table("Table 6", setting, group, rows, notes if setting.cifar10 else []))
     return tables
 
@@ -90,6 +101,7 @@ def figure6_table(runs: Sequence[Run]) -> list[Table]:
 
 def _row6(setting: Setting, name: str, entry: dict[str, Any], own: list[Run]) -> dict[str, str]:
     published = entry.get("mean", entry.get("error"))  # means beside means
+    compared = compare(errors(own, "test"), published, entry) if setting.full and published else None
     return {
         "Network": name,
         "Layers": str(own[0].depth if own else entry.get("layers", NOTHING)),
@@ -97,7 +109,9 @@ def _row6(setting: Setting, name: str, entry: dict[str, Any], own: list[Run]) ->
         "Published error %": _published(entry),
         "Measured error %": measured(own, "test"),
         "Seeds": seeds(own),
-        "Difference": difference(setting, mean_error(own, "test"), published),
+        "Difference": str(compared or NOTHING),
+        "Verdict": (compared and compared.verdict) or NOTHING,
+        "Best test error %": best(own),
         "Training error %": measured(own, "train"),
         **length(setting, own),
         "Data": setting.data if own else NOTHING,

@@ -1,4 +1,4 @@
-"""`report`: a study's tables and figures from the run folders that there are, finished or not."""
+"""`report`: a study's tables and figures from the runs that there are, in runs/ and in results/, finished or not."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ from resnet_lightning.reporting.runs import Run, load_runs
 from resnet_lightning.reporting.table import Table, show_tables, write_tables
 from resnet_lightning.reporting.tables import degradation_table, figure6_table, table6
 from resnet_lightning.reporting.vanishing import vanishing_figure, vanishing_table
-from resnet_lightning.run_folder import RUNS, make_folder
+from resnet_lightning.run_folder import RESULTS, RUNS, make_folder
 from resnet_lightning.studies import find_study
 
 REPORTS = Path("reports")
@@ -64,7 +64,7 @@ def report(name: str) -> None:
         BadInput: for an unknown study or a folder that cannot be written to.
     """
     study = find_study(name)
-    runs = load_runs(RUNS, study.experiments)
+    runs = load_runs(study.experiments, RUNS, RESULTS)
     make_folder(REPORTS)
     tables = TABLES.get(name, degradation_table)(runs)
     if not tables:

@@ -86,7 +86,7 @@ def study_views(name: str) -> list[View]:
     study = find_study(name)
     if not study.experiments:
         raise BadInput(f"{name} trains nothing, so there are no curves for a dashboard")
-    runs = [run for run in load_runs(RUNS, study.experiments) if not run.weights]  # those have no curves
+    runs = [run for run in load_runs(study.experiments, RUNS) if not run.weights]  # those have no curves
     views = []
     for setting, group in groups(runs):
         recorded = {column for run in group for row in run.rows.values() for column in row}
