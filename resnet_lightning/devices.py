@@ -19,7 +19,8 @@ def device_name(device: torch.device) -> str:
     """What a result says that it was measured on: the GPU's name, or CPU and the number of threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{device.type.upper()}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{device.type.upper()}, {threads} thread{'s' * (threads > 1)}"
 
 
 def speaks_for_node() -> bool:

@@ -208,7 +208,8 @@ class CommandLine(LightningCLI):
                     remove_unfinished(folder)
                 if arguments["ckpt_path"]:
                     print(f"going on from {arguments['ckpt_path']}", flush=True)
-                print(f"{self.folder}: {self.trainer.max_steps:,} iterations in {self.trainer.precision}", flush=True)
+                how = f"{self.trainer.precision} on {device_name(self.trainer.strategy.root_device)}"
+                print(f"{self.folder}: {self.trainer.max_steps:,} iterations in {how}", flush=True)
             try:
                 self.trainer.fit(**arguments)
                 self._finish()
