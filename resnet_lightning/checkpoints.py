@@ -3,16 +3,18 @@
 import errno
 import hashlib
 import sys
-from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import lightning
 import torch
+from lightning import Trainer
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from resnet_lightning.errors import BadInput
 from resnet_lightning.files import sha256, write_atomically, write_text
+from resnet_lightning.locks import check_lock
 
 KEPT = 2
 
@@ -22,18 +24,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     Beside each checkpoint lies its checksum, iteration=N.ckpt.sha256, in the form of sha256sum. The last two stay.
 
-    Args:
-        allowed: is called before each checkpoint and raises if none may be written.
+    A process that has lost the lock of its run writes none.
     """
-
-    def __init__(self, allowed: Callable[[], None] = lambda: None) -> None:
-        super().__init__()
-        self.allowed = allowed
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Raises BadInput when the disk is full; the checkpoints written before are still there."""
         path = Path(path)
-        self.allowed()
+        check_lock(path.parent.parent)
         path.parent.mkdir(parents=True, exist_ok=True)
 
         def write(file: BinaryIO) -> None:
@@ -56,7 +53,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             older = newest_checkpoint(path.parent)
             rest = f"the one before, {older.name}, is untouched" if older else "there is none before it"
             raise BadInput(f"no space left on the device to write checkpoint {path}: {rest}") from error
-        for old in checkpoints(path.parent)[KEPT:]:
+        before = [one for one in checkpoints(path.parent) if iteration_of(one) < iteration_of(path)]
+        for old in before[KEPT - 1 :]:
             self.remove_checkpoint(old)
 
     def remove_checkpoint(self, path: Any) -> None:
@@ -112,8 +110,18 @@ def checksum_file(checkpoint: Path) -> Path:
 
 def checkpoints(folder: Path) -> list[Path]:
     """The files of a run's checkpoints folder that are named as checkpoints, the latest iteration first."""
-    numbers = {path: path.stem.partition("=")[2] for path in folder.glob("iteration=*.ckpt")}
-    return sorted((path for path in numbers if numbers[path].isdigit()), key=lambda p: int(numbers[p]), reverse=True)
+    found = [path for path in folder.glob("iteration=*.ckpt") if iteration_of(path)]
+    return sorted(found, key=iteration_of, reverse=True)
+
+
+def iteration_of(checkpoint: Path) -> int:
+    """The iteration that a checkpoint's name says, or 0 if it says none.
+
+    >>> iteration_of(Path("checkpoints/iteration=600000.ckpt"))
+    600000
+    """
+    number = checkpoint.stem.rpartition("iteration=")[2]
+    return int(number) if number.isdecimal() else 0
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
@@ -127,16 +135,31 @@ def is_whole(checkpoint: Path) -> bool:
     return not expected.exists() or expected.read_text(errors="replace").split(" ")[0] == sha256(checkpoint)
 
 
-def newest_whole_checkpoint(folder: Path) -> Path | None:
-    """The latest checkpoint in a run's checkpoints folder that is as it was written; says which ones are not."""
+def save_unless_whole(trainer: Trainer, path: Path) -> None:
+    """Writes a checkpoint if there is no whole one of this name; all processes of a run have to call it."""
+    there = path.exists() and is_whole(path)
+    if not trainer.strategy.broadcast(there):
+        trainer.save_checkpoint(path)
+
+
+def newest_whole_checkpoint(folder: Path, first: bool = True) -> Path | None:
+    """The latest checkpoint in a run's checkpoints folder that is as it was written.
+
+    Args:
+        first: of several processes, one says which ones are damaged, and lays them aside as *.damaged.
+    """
     damaged: list[str] = []
     for path in checkpoints(folder):
-        if is_whole(path):
-            break
+        with suppress(FileNotFoundError):  # laid aside by the first process
+            if is_whole(path):
+                break
         damaged.append(str(path))
+        if first:
+            checksum_file(path).unlink(missing_ok=True)
+            path.replace(path.with_name(f"{path.name}.damaged"))
     else:
         path = None
-    if damaged:
+    if damaged and first:
         instead = f"going on from {path.name}, the one before" if path else "no other is left: beginning again"
         print(f"warning: {', '.join(damaged)}: damaged (the checksum is another); {instead}", file=sys.stderr)
     return path

@@ -193,7 +193,7 @@ def main(args: Sequence[str] | None = None) -> None:
     except Exception as error:
         if not (reason := user_reason(error)):
             raise
-        if speaks_for_node():
+        if speaks_for_node() or torch.distributed.is_initialized():  # in training, something may be wrong with one only
             print("resnet-lightning: " + " ".join(reason.split()), file=sys.stderr)
         sys.exit(2)
 

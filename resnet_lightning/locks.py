@@ -6,18 +6,22 @@ import socket
 import threading
 import time
 from contextlib import suppress
-from datetime import datetime, timedelta
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from flufl.lock import Lock, LockState, NotLockedError, TimeOutError
+from flufl.lock import Lock, NotLockedError, TimeOutError
+from psutil import pid_exists
 
 from resnet_lightning.errors import BadInput, Occupied
 
 SECONDS_WITHOUT_LIFE = 60  # after which a lock is stale; the clocks of all nodes have to agree within half of that
 SECONDS_BETWEEN_SIGNS = 15.0
 HOST_END = "~"
+ALLOWANCE = 10.0  # seconds that flufl.lock adds, for clocks that differ
 SECONDS_TO_ACQUIRE = 10  # once it is free or stale; flufl.lock waits up to 2 s after breaking one
+
+HELD: dict[Path, "RunLock"] = {}  # this process's locks, by the run's folder
 
 logging.getLogger("flufl.lock").setLevel(logging.CRITICAL)  # it reports every stale lock as an error
 
@@ -71,8 +75,14 @@ class RunLock:
 
     def acquire(self) -> None:
         """Raises Occupied if another process is at work, BadInput where no lock can be made."""
-        if who := holder(self.result):
-            raise Occupied(f"{self.result.parent} is being worked on by {who}")
+        path = _path(self.result)
+        found, seen = _find_holder(self.result), _time_of(path)
+        while found:
+            # One on another host may have died a moment ago: it is at work if it gives a sign of life.
+            if found.here or _time_of(path) != seen:
+                raise Occupied(f"{self.result.parent} is being worked on by {found}")
+            time.sleep(1)
+            found = _find_holder(self.result)
         try:
             self.lock.lock(timeout=SECONDS_TO_ACQUIRE)
         except TimeOutError as error:
@@ -84,6 +94,7 @@ class RunLock:
             error.filename = str(self.result.parent)  # a failed write does not say where
             Path(self.lock.claimfile).unlink(missing_ok=True)
             raise
+        HELD[self.result.parent.absolute()] = self
         threading.Thread(target=self._give_signs, daemon=True).start()
         for claim in self.result.parent.glob(f"{_path(self.result).name}|*"):
             with suppress(OSError):
@@ -101,6 +112,7 @@ class RunLock:
 
     def release(self) -> None:
         self.ended.set()
+        HELD.pop(self.result.parent.absolute(), None)
         self.lock.unlock(unconditionally=True)
 
     def _give_signs(self) -> None:
@@ -109,21 +121,63 @@ class RunLock:
                 self.lock.refresh()
 
 
+def check_lock(folder: Path) -> None:
+    """Raises Occupied if this process has had a lock in a run's folder and has lost it; before whatever is written."""
+    if lock := HELD.get(folder.absolute()):
+        lock.check()
+
+
 def holder(result: Path) -> str | None:
     """Who is at work on a result, in words; None if nobody is, or only one who is gone."""
-    lock = HostLock(_path(result))
+    found = _find_holder(result)
+    return str(found) if found else None
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process that has a lock.
+
+    Args:
+        host, process: its name and number; empty and 0 if the lock does not say.
+        here: whether the process is known to live, since it is one of this machine.
+    """
+
+    host: str
+    process: int
+    here: bool
+
+    def __str__(self) -> str:
+        return f"process {self.process} on {self.host}" if self.host else "another process"
+
+
+def _find_holder(result: Path) -> Holder | None:
+    path = _path(result)
     try:
-        host, process, _ = lock.details
-        # A process of this number that is not this one's lock: from before a restart of the machine or container.
-        if lock.state in (LockState.stale, LockState.ours, LockState.ours_expired):
-            # Through the dead process's own link, which goes when its lock is broken: never a lock made since then.
-            os.utime(_path(result).read_text(), (0, 0))
-            return None
-        if lock.expiration + timedelta(seconds=10) < datetime.now():  # flufl.lock's allowance for clocks
-            return None
-    except (NotLockedError, OSError, ValueError):  # none, or one whose file says nothing
+        expires = path.stat().st_mtime
+        *_, host, number, _ = name = path.read_text().split("|")
+        process = int(number)
+    except FileNotFoundError:
         return None
-    return f"process {process} on {host.rpartition(HOST_END)[0]}"
+    except (OSError, ValueError):  # it says nothing
+        host, process, name = "", 0, []
+    if expires + ALLOWANCE < time.time():
+        return None
+    if host != HostLock(path).hostname:
+        return Holder(host.rpartition(HOST_END)[0], process, here=False)
+    # A process of this number that is not this one's lock: from before a restart of the machine or container.
+    if pid_exists(process) and process != os.getpid():
+        return Holder(host.rpartition(HOST_END)[0], process, here=True)
+    # Through the dead process's own link, which goes when its lock is broken: never a lock made since then.
+    with suppress(OSError):
+        os.utime(path.with_name(Path("|".join(name)).name), (0, 0))
+    return None
+
+
+def _time_of(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _path(result: Path) -> Path:

@@ -12,6 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from resnet_lightning.errors import BadInput
 from resnet_lightning.files import write_text
+from resnet_lightning.locks import check_lock
 
 SECONDS_BETWEEN_WRITES = 2.0
 
@@ -57,6 +58,7 @@ class MetricsFile(Logger):
     def save(self) -> None:
         if not self.rows:
             return
+        check_lock(self.path.parent)
         write_text(self.path, format_metrics(self.rows))
         self.written = time.monotonic()
 

@@ -24,6 +24,7 @@ from resnet_lightning.checkpoints import (
     checkpoint_file,
     checkpoints,
     newest_whole_checkpoint,
+    save_unless_whole,
 )
 from resnet_lightning.classifier import Classifier
 from resnet_lightning.data.batches import share_of
@@ -127,6 +128,8 @@ class CommandLine(LightningCLI):
 
     def _look_into_folder(self, config: Any) -> None:
         self.result = read_json(self.folder / "result.json")
+        if self.result is not None and "state" not in self.result:
+            raise BadInput(f"{self.folder / 'result.json'} is damaged (no state): delete it")
         self.config_text = self._parser("fit").dump(config, skip_unset=False)
         if self.result or checkpoints(self.folder / "checkpoints"):
             refuse_other_configuration(self.folder, yaml.safe_load(self.config_text))
@@ -149,7 +152,7 @@ class CommandLine(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         trainer: Any = self._get(self.config_init, "trainer")
         self.lock = RunLock(self.folder / "result.json")
-        trainer.plugins = [*(trainer.plugins or []), AtomicCheckpointIO(self.lock.check)]
+        trainer.plugins = [*(trainer.plugins or []), AtomicCheckpointIO()]
         given = trainer.callbacks or []
         trainer.callbacks = [*given] if isinstance(given, list) else [given]
         if trainer.enable_progress_bar is not False and self.subcommand == "fit":
@@ -158,7 +161,7 @@ class CommandLine(LightningCLI):
             trainer.enable_model_summary = False
         trainer.default_root_dir = str(self.folder)
         if self.subcommand == "fit" and self.result is None:
-            self.record = RunRecord(self.folder, self._identity(), self.config_text, self.lock.check)
+            self.record = RunRecord(self.folder, self._identity(), self.config_text)
             name = getattr(self.model.network, "name", "network")
             trainer.logger = [
                 MetricsFile(self.folder / "metrics.csv"),
@@ -172,13 +175,17 @@ class CommandLine(LightningCLI):
                     "iteration={step}",
                     save_top_k=-1,  # AtomicCheckpointIO keeps the last two, whoever wrote them
                     auto_insert_metric_name=False,
+                    enable_version_counter=False,
                     every_n_train_steps=self._get(self.config_init, "checkpoint_every"),
                 ),
             ]
         else:
             trainer.logger = False
             trainer.enable_checkpointing = False
-        return super().instantiate_trainer(**kwargs)
+        try:
+            return super().instantiate_trainer(**kwargs)
+        except (TypeError, ValueError) as error:
+            raise BadInput(f"trainer: {error}") from error
 
     def fit(self, **arguments: Any) -> None:
         """Trains, measures the test error at the last iteration, and writes result.json."""
@@ -200,7 +207,8 @@ class CommandLine(LightningCLI):
             if finished := read_json(self.folder / "result.json"):
                 print(f"{self.folder} is {finished['state']} by now")
                 return
-            arguments["ckpt_path"] = arguments["ckpt_path"] or newest_whole_checkpoint(self.folder / "checkpoints")
+            own = newest_whole_checkpoint(self.folder / "checkpoints", self.trainer.is_global_zero)
+            arguments["ckpt_path"] = own or arguments["ckpt_path"]
             if arguments["ckpt_path"]:
                 self._take_as_many_threads()
             if self.trainer.is_global_zero:
@@ -241,7 +249,7 @@ class CommandLine(LightningCLI):
     def _finish(self) -> None:
         iteration = self.trainer.global_step
         if iteration % self._get(self.config_init, "checkpoint_every"):  # not saved, or only by an earlier session
-            self.trainer.save_checkpoint(checkpoint_file(self.folder, iteration))
+            save_unless_whole(self.trainer, checkpoint_file(self.folder, iteration))
         name = "test" if self.datamodule.size("test") else "val"  # ImageNet's test labels are not public
         evaluate = self.trainer.test if name == "test" else self.trainer.validate
         evaluate(self.model, datamodule=self.datamodule, verbose=False)
@@ -290,7 +298,10 @@ class CommandLine(LightningCLI):
             print(f"going on after {done:,} of {images:,} images", flush=True)
         callbacks: list[Any] = self.trainer.callbacks  # type: ignore[attr-defined]
         callbacks.append(file)
-        self.trainer.predict(**arguments | {"return_predictions": False})
+        if done < images:
+            self.trainer.predict(**arguments | {"return_predictions": False})
+        elif self.trainer.is_global_zero:  # it was killed just before it could say so
+            file.complete()
         if self.trainer.is_global_zero:
             self._identify_weights(checkpoint)
         print(f"class probabilities of {images:,} images are in {file.path}")

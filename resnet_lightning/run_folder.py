@@ -7,6 +7,7 @@ finished, whatever happened.
 import hashlib
 import json
 import re
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -90,9 +91,7 @@ def make_folder(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise BadInput(f"cannot write to the folder {folder}: {error.strerror or error}") from error
 
@@ -127,7 +126,10 @@ def refuse_other_configuration(folder: Path, now: dict[str, Any]) -> None:
     if not path.exists():
         return
     check_yaml(path)
-    if difference := first_difference(yaml.safe_load(path.read_text()) or {}, now):
+    before = yaml.safe_load(path.read_text()) or {}
+    if not isinstance(before, dict):
+        raise BadInput(f"{path} is damaged (no names and values): delete {folder}")
+    if difference := first_difference(before, now):
         raise BadInput(
             f"{folder} holds a run of another configuration ({difference}): give --run another folder, or move or "
             "delete this one"

@@ -3,7 +3,6 @@
 import platform
 import socket
 import subprocess
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from resnet_lightning.checkpoints import checkpoint_file, checksum_file
 from resnet_lightning.devices import device_name
 from resnet_lightning.errors import BadInput
 from resnet_lightning.files import write_text
+from resnet_lightning.locks import check_lock
 from resnet_lightning.metrics_file import read_metrics
 from resnet_lightning.run_folder import configuration_hash, read_json, refuse_other_data, write_json
 from resnet_lightning.tracking import Tracker
@@ -31,17 +31,13 @@ class RunRecord(Timer):
         folder: of the run.
         identity: experiment, changes and seed.
         config: the whole configuration, as YAML.
-        allowed: is called before result.json is written and raises if it may not be.
     """
 
-    def __init__(
-        self, folder: Path, identity: dict[str, Any], config: str, allowed: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, folder: Path, identity: dict[str, Any], config: str) -> None:
         super().__init__()
         self.folder = folder
         self.identity = identity
         self.config = config
-        self.allowed = allowed
         self.sessions: list[dict[str, Any]] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -112,7 +108,7 @@ class RunRecord(Timer):
         if curves["test/error"]:
             result["best_test_error"] = min(curves["test/error"])
         result["seconds"] = round(self.time_elapsed("train"), 1)
-        self.allowed()
+        check_lock(self.folder)
         write_json(self.folder / "result.json", result)
         for logger in trainer.loggers:
             if isinstance(logger, Tracker):

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from resnet_lightning.checkpoints import checkpoint_file
+from resnet_lightning.checkpoints import checkpoint_file, save_unless_whole
 from resnet_lightning.devices import speaks_for_node
 from resnet_lightning.errors import Stopped
 
@@ -57,7 +57,7 @@ class StopWhenAsked(Callback):
             of_all = torch.tensor(asked, device=trainer.strategy.root_device)
             asked = int(trainer.strategy.reduce(of_all, reduce_op="max"))
         if asked and trainer.global_step < trainer.max_steps:
-            trainer.save_checkpoint(checkpoint_file(self.folder, trainer.global_step))
+            save_unless_whole(trainer, checkpoint_file(self.folder, trainer.global_step))
             raise Stopped(asked)
 
     def on_validation_batch_end(self, trainer: Trainer, *_: Any) -> None:

@@ -70,15 +70,23 @@ class PredictionFile(BasePredictionWriter):
 
     def _create(self, classes: int) -> None:
         make_folder(self.path.parent)
-        write_json(self.about_path, self.about | {"complete": False})
+        self.about_path.unlink(missing_ok=True)
         row = np.dtype([("label", "<i4"), ("probabilities", "<f4", (classes,))])
-        rows = np.lib.format.open_memmap(self.path, "w+", row, (self.images,))
+        unfinished = self.path.with_name(f".{self.path.name}")
+        rows = np.lib.format.open_memmap(unfinished, "w+", row, (self.images,))
         rows["label"] = TO_DO
         rows.flush()
+        unfinished.replace(self.path)  # never with labels of 0, nor those of another checkpoint
+        write_json(self.about_path, self.about | {"complete": False})
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         trainer.strategy.barrier()
-        if trainer.is_global_zero and self.rows is not None:
+        if trainer.is_global_zero:
+            self.complete()
+
+    def complete(self) -> None:
+        """Says that every image has been looked at."""
+        if self.rows is not None:
             left = self.rows["label"] == TO_DO
             self.rows["label"][left] = DAMAGED
             write_json(self.about_path, self.about | {"complete": True})

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from resnet_lightning.checkpoints import iteration_of
 from resnet_lightning.errors import BadInput
 from resnet_lightning.evaluation.ensemble import ensemble
 from resnet_lightning.evaluation.predictions import prediction_files
 from resnet_lightning.reporting.cells import final_errors, published_error
 from resnet_lightning.reporting.comparison import UNMEASURED, describe
 from resnet_lightning.reporting.groups import NOTHING, Setting, groups
-from resnet_lightning.reporting.runs import Run, iteration_of, paper
+from resnet_lightning.reporting.runs import Run, paper
 from resnet_lightning.reporting.table import Table
 from resnet_lightning.run_folder import read_json
 
@@ -82,9 +83,9 @@ def _refuse_others(run: Run) -> None:
     if run.state not in ("finished", "evaluated"):
         raise BadInput(f"{_name(run)} is {run.state}")
     info = read_json(prediction_files(run.folder, EVALUATION)[1]) or {}
-    checkpoint, data = str(info.get("checkpoint", "")), info.get("data", run.data)
+    checkpoint, data = Path(info.get("checkpoint", "")), info.get("data", run.data)
     if info and not run.weights and iteration_of(checkpoint) != run.iterations:
-        raise BadInput(f"the predictions of {_name(run)} are of {Path(checkpoint).name}, not of its last checkpoint")
+        raise BadInput(f"the predictions of {_name(run)} are of {checkpoint.name}, not of its last checkpoint")
     if data != run.data:
         raise BadInput(f"the predictions of {_name(run)} are of {data}, not of {run.data}")
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from resnet_lightning.checkpoints import iteration_of
 from resnet_lightning.errors import BadInput
 from resnet_lightning.metrics_file import read_metrics
 from resnet_lightning.run_folder import RESULTS, read_json
@@ -151,19 +152,9 @@ def _evaluations(folder: Path, data: str) -> dict[str, dict[str, Any]]:
         elif contents and contents.get("data", data) != data:
             skip(f"{path} is of {contents['data']}, not of the run's data, {data}")
         elif contents:
-            iteration = iteration_of(str(contents.get("checkpoint", "")))
+            iteration = iteration_of(Path(contents.get("checkpoint", "")))
             found[path.stem.removeprefix("test-")] = {"iteration": iteration, **contents}
     return found
-
-
-def iteration_of(checkpoint: str) -> int:
-    """The iteration that a checkpoint's name says; 0 if it says none.
-
-    >>> iteration_of("checkpoints/iteration=600000.ckpt")
-    600000
-    """
-    number = Path(checkpoint).stem.rpartition("iteration=")[2]
-    return int(number) if number.isdecimal() else 0
 
 
 def read_json_or_nothing(path: Path) -> dict[str, Any]:

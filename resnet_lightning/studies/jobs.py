@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from resnet_lightning.checkpoints import newest_checkpoint
 from resnet_lightning.errors import OCCUPIED, BadInput
@@ -76,14 +77,24 @@ class Job:
             retry: a failure counts for nothing.
         """
         self.error = ""
-        if outcome := self.outcome():
-            self.state = outcome
-        elif who := holder(self.folder / self.result):
-            self.state, self.error = "elsewhere", who
-        elif self.failure.exists() and not retry:
-            self.state, self.error = "failed", self.failure.read_text(errors="replace").strip()
-        else:
-            self.state = "waiting"
+        try:
+            if outcome := self.outcome():
+                self.state = outcome
+            elif who := holder(self.folder / self.result):
+                self.state, self.error = "elsewhere", who
+            elif not retry and (reason := self.reason()):
+                self.state, self.error = "failed", reason
+            else:
+                self.state = "waiting"
+        except BadInput as error:  # a damaged result must not stop the others
+            self.state, self.error = "failed", str(error)
+
+    def reason(self) -> str:
+        """Why it failed before; empty if it has not."""
+        try:
+            return self.failure.read_text(errors="replace").strip()
+        except FileNotFoundError:
+            return ""
 
     def start(self, environment: dict[str, str]) -> None:
         """Starts its process, which prints into log.txt; Ctrl-C does not reach it unless the runner passes it on."""
@@ -103,7 +114,11 @@ class Job:
     def finish(self, status: int) -> None:
         """Notes how its process ended."""
         self.process = None
-        if outcome := self.outcome():
+        try:
+            outcome = self.outcome()
+        except BadInput as error:
+            return self.fail(str(error))
+        if outcome:
             self.state = outcome
         elif status == OCCUPIED:
             self.state, self.error = "elsewhere", last_line(self.log)
@@ -128,10 +143,11 @@ class Job:
         try:
             info = read_json(self.folder / "run.json")
             last, latest = latest_metrics(metrics, metrics.stat().st_mtime_ns)
-        except (BadInput, OSError):
+            return self._progress(info, last, latest) if info and latest else {}
+        except (BadInput, OSError, KeyError, TypeError, ValueError):
             return {}  # one damaged run must not stop the others; its own process says what is wrong
-        if info is None or not latest:
-            return {}
+
+    def _progress(self, info: dict[str, Any], last: int, latest: dict[str, str]) -> dict[str, str]:
         tested = latest.get("test/error") or latest.get("val/error")  # ImageNet's test labels are not public
         total, speed = info["iterations"], float(latest.get("images_per_second", 0))
         left = timedelta(seconds=round((total - last) * info["batch_size"] / speed)) if speed else ""

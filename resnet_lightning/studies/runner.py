@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 import torch
@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from resnet_lightning.errors import BadInput
 from resnet_lightning.run_folder import make_folder
 from resnet_lightning.studies.jobs import Job
 
@@ -52,17 +53,20 @@ def run_jobs(jobs: Sequence[Job], at_once: int | None, devices: int = 1, retry: 
         try:
             while any(job.state in ("waiting", "running", "elsewhere") for job in jobs):
                 for job in jobs:
-                    if job.process and job.process.poll() is not None:
+                    if job.process and (status := job.process.poll()) is not None:
                         free.append(job.slot)
-                        job.finish(job.process.returncode)
+                        job.finish(status)
                         say(job)
                     elif job.state == "waiting" and free:
                         job.slot = free.pop(0)
                         environment = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
                         if gpus:
-                            first = job.slot % gpus * devices
-                            environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, range(first, first + devices)))
-                        job.start(environment)
+                            environment["CUDA_VISIBLE_DEVICES"] = visible(job.slot % gpus, devices)
+                        try:
+                            job.start(environment)
+                        except (BadInput, OSError) as error:
+                            free.append(job.slot)
+                            job.fail(str(error))
                         say(job)
                 if time.monotonic() - looked > SECONDS_BETWEEN_LOOKS:
                     for job in jobs:
@@ -72,10 +76,17 @@ def run_jobs(jobs: Sequence[Job], at_once: int | None, devices: int = 1, retry: 
                                 say(job)
                     looked = time.monotonic()
                 time.sleep(0.2)
-        except KeyboardInterrupt:
+        except BaseException:  # whatever it was, no run may be left behind
             stop(jobs)
             raise
     return all(job.done for job in jobs)
+
+
+def visible(place: int, devices: int) -> str:
+    """CUDA_VISIBLE_DEVICES of the run at a place: its part of those that this process may use."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    mine = given.split(",") if given else list(map(str, range(torch.cuda.device_count())))
+    return ",".join(mine[place * devices : (place + 1) * devices])
 
 
 @contextmanager
@@ -98,13 +109,14 @@ def asked_to_stop() -> Iterator[None]:
 
 def stop(jobs: Sequence[Job]) -> None:
     """Lets all running processes finish their iteration and save it; asked once more, or in vain, kills them."""
+    for number in (signal.SIGHUP, signal.SIGTERM):  # a closed terminal sends more than one
+        signal.signal(number, signal.SIG_IGN)
     running = [(job, job.process) for job in jobs if job.process]
-    if running:
-        print(
-            "stopping: every run finishes its iteration and saves it (Ctrl-C kills them)", file=sys.stderr, flush=True
-        )
     for _, process in running:
         process.terminate()
+    if running:
+        with suppress(OSError):  # a closed terminal
+            print("stopping: every run finishes its iteration and saves it (Ctrl-C kills them)", file=sys.stderr)
     deadline = time.monotonic() + SECONDS_TO_STOP
     try:
         for _, process in running:
