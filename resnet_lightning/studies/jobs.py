@@ -57,6 +57,11 @@ class Job:
         return self.folder / f"{Path(self.result).stem}.failed"
 
     @property
+    def task(self) -> Path:
+        """The file that holds the number of the task that does the job on a cluster."""
+        return self.folder / f"{Path(self.result).stem}.task"
+
+    @property
     def log(self) -> Path:
         """What it prints."""
         return self.folder / "log.txt"

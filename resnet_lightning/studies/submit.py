@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from resnet_lightning.errors import INTERRUPTED, BadInput
+from resnet_lightning.files import write_text
 from resnet_lightning.run_folder import RUNS, check_yaml, make_folder
 from resnet_lightning.studies.jobs import Job, last_line
 from resnet_lightning.studies.runner import SECONDS_BETWEEN_LOOKS, watched
@@ -100,39 +101,54 @@ def submit_jobs(jobs: Sequence[Job], parameters: Path, retry: bool) -> bool:
     for job in jobs:
         make_folder(job.folder)
         job.look(retry)
-    waiting = [job for job in jobs if job.state == "waiting"]
     try:
         cluster = settings.pop("cluster", "slurm")
+        tasks = queued_tasks(jobs) if cluster == "slurm" else {}
+        waiting = [job for job in jobs if job.state == "waiting" and job.name not in tasks]
         # The one parameter that its executor takes when it is made.
         limits = {name: settings.pop(name) for name in list(settings) if name.endswith("max_num_timeout")}
         executor = submitit.AutoExecutor(str(LOGS), cluster=cluster, **limits)
         executor.update_parameters(**settings)
         with executor.batch():
             submitted = [executor.submit(Task(job)) for job in waiting]
-    except (TypeError, ValueError, NameError, RuntimeError, AssertionError) as error:
+    except (TypeError, ValueError, NameError, RuntimeError, AssertionError, AttributeError) as error:
         raise BadInput(f"--submit {parameters}: {error}") from error
     except (submitit.core.utils.FailedJobError, FileNotFoundError) as error:
         raise BadInput(f"--submit {parameters}: the cluster took no jobs: {error}") from error
+    if tasks:
+        print(f"{len(tasks)} runs are in the queue already", flush=True)
     if submitted:
         print(f"submitted {len(submitted)} runs as {submitted[0].job_id.partition('_')[0]}", flush=True)
+    for job, task in zip(waiting, submitted, strict=True):
+        write_text(job.task, task.job_id + "\n")
+        tasks[job.name] = task
     with watched(jobs) as say:
         try:
-            watch(jobs, dict(zip(map(id, waiting), submitted, strict=True)), say)
+            watch(jobs, tasks, say)
         except KeyboardInterrupt:
             print("what was submitted goes on; the same command shows how far it is", file=sys.stderr)
             raise
     return all(job.done for job in jobs)
 
 
-def watch(jobs: Sequence[Job], submitted: dict[int, Any], say: Callable[[Job], None]) -> None:
-    """Follows the jobs by their folders, and by submitit where a task ended without a word."""
+def queued_tasks(jobs: Sequence[Job]) -> dict[str, Any]:
+    """The tasks, by the job's name, that an earlier call has submitted and SLURM still has in its queue."""
+    from submitit import SlurmJob
+
+    ids = {job.name: job.task.read_text().strip() for job in jobs if job.task.exists()}
+    queue = queued(list(ids.values())) if ids else None
+    return {name: SlurmJob(LOGS, task) for name, task in ids.items() if queue and task in queue}
+
+
+def watch(jobs: Sequence[Job], submitted: dict[str, Any], say: Callable[[Job], None]) -> None:
+    """Follows the jobs by their folders, and by submitit where a task, by the job's name, ended without a word."""
     from submitit import SlurmJob
 
     slurm = any(isinstance(task, SlurmJob) for task in submitted.values())
     while True:
         queue = queued([task.job_id for task in submitted.values()]) if slurm else None
         for job in jobs:
-            before, task = job.state, submitted.get(id(job))
+            before, task = job.state, submitted.get(job.name)
             ended = task is not None and (task.job_id not in queue if queue is not None else task.done())
             if job.state in ("waiting", "elsewhere", "running"):
                 job.look()
