@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import select
 import shlex
 import shutil
 import signal
@@ -20,8 +21,10 @@ from resnet_lightning.checkpoints import checkpoints, is_whole
 from resnet_lightning.cli import main
 from resnet_lightning.errors import OCCUPIED, Occupied
 from resnet_lightning.locks import RunLock, holder
+from resnet_lightning.metrics_file import MetricsFile
 from resnet_lightning.run_folder import configuration_hash
 from resnet_lightning.studies.jobs import Job
+from resnet_lightning.studies.runner import visible
 
 TINY = "data: {init_args: {image_size: 8, padding: 1}}\nmodel: {network: {init_args: {depth: 8}}}\n"
 STUDY = ("study", "demo", "--steps=4", "--with=tiny.yaml", "--only", "resnet20", "plain20")
@@ -158,6 +161,24 @@ def test_without_any_whole_checkpoint_a_run_begins_again(workplace: Path, capsys
     assert same(weights("r", 33), trained)
 
 
+def test_new_checkpoints_stay_beside_damaged_later_ones(workplace: Path) -> None:
+    """A run that begins again, all its checkpoints being damaged, must not lose what it saves then."""
+    fit(*LONG, "--run=r", "--checkpoint_every=5")
+    for path in checkpoints(Path("r", "checkpoints")):
+        damage(path, "changed")
+    Path("r", "result.json").unlink()
+    process = start("fit", *QUICK, *LONG, "--run=r", "--checkpoint_every=5")
+    wait_for(Path("r", "checkpoints", "iteration=5.ckpt"), process)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 143
+    [newest, *_] = checkpoints(Path("r", "checkpoints"))
+    assert is_whole(newest) and newest.name != "iteration=33.ckpt"
+    assert sorted(path.name for path in Path("r", "checkpoints").glob("*.damaged")) == [
+        "iteration=30.ckpt.damaged",
+        "iteration=33.ckpt.damaged",
+    ]
+
+
 def test_a_damaged_checkpoint_is_not_evaluated(finished: Path, refused: Callable[..., str], tmp_path: Path) -> None:
     for name in ("iteration=22.ckpt", "iteration=22.ckpt.sha256"):
         (tmp_path / name).write_bytes((finished / "checkpoints" / name).read_bytes())
@@ -211,6 +232,18 @@ def test_a_result_says_what_made_it(finished: Path) -> None:
     assert session["commit"] == (commit.stdout.strip() or None)
 
 
+def test_a_process_that_has_lost_its_run_writes_no_curve(tmp_path: Path) -> None:
+    lock, file = RunLock(tmp_path / "result.json"), MetricsFile(tmp_path / "metrics.csv")
+    lock.acquire()
+    file.log_metrics({"train/error": 1.0}, 100)
+    before = file.path.read_text()
+    (tmp_path / "result.json.lock").unlink()
+    with pytest.raises(Occupied, match="was taken over"):
+        file.save()
+    assert file.path.read_text() == before
+    lock.release()
+
+
 # Studies ------------------------------------------------------------------------------------------------------------
 
 
@@ -220,6 +253,29 @@ def test_two_runners_share_a_study(tiny: Path) -> None:
     logs = list(Path("runs").glob("digits/*/seed*/log.txt"))
     assert len(logs) == 4
     assert all(log.read_text().count(" after 4 iterations on ") == 1 for log in logs)
+
+
+def test_runs_get_their_part_of_the_gpus_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3,6,7")
+    assert [visible(place, 2) for place in range(2)] == ["2,3", "6,7"]
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals here")
+def test_a_closed_terminal_stops_the_runs(tiny: Path) -> None:
+    mine, theirs = os.openpty()
+    command = [sys.executable, "-m", "resnet_lightning", *STUDY, "--steps=3000", "--jobs=2"]
+    folders = [Path(f"runs/digits/{name}@max_steps=3000,tiny/seed0") for name in ("plain20", "resnet20")]
+    runner = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    deadline = time.monotonic() + 120
+    while not all((folder / "metrics.csv").exists() for folder in folders) and time.monotonic() < deadline:
+        os.read(mine, 2**16) if select.select([mine], [], [], 0.1)[0] else None
+    os.close(mine)
+    for _ in range(2):  # the kernel's, and the shell's
+        runner.send_signal(signal.SIGHUP)
+    assert runner.wait(60) != 0
+    for folder in folders:
+        assert holder(folder / "result.json") is None and len(checkpoints(folder / "checkpoints")) == 1
 
 
 def test_a_failed_run_is_tried_again_only_when_asked(tiny: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -109,8 +109,10 @@ def submit_jobs(jobs: Sequence[Job], parameters: Path, retry: bool) -> bool:
         limits = {name: settings.pop(name) for name in list(settings) if name.endswith("max_num_timeout")}
         executor = submitit.AutoExecutor(str(LOGS), cluster=cluster, **limits)
         executor.update_parameters(**settings)
-        with executor.batch():
-            submitted = [executor.submit(Task(job)) for job in waiting]
+        submitted = []
+        if waiting:
+            with executor.batch():
+                submitted = [executor.submit(Task(job)) for job in waiting]
     except (TypeError, ValueError, NameError, RuntimeError, AssertionError, AttributeError) as error:
         raise BadInput(f"--submit {parameters}: {error}") from error
     except (submitit.core.utils.FailedJobError, FileNotFoundError) as error:
