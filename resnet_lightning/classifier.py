@@ -105,6 +105,10 @@ class Classifier(LightningModule):
         return loss
 
     def on_train_start(self) -> None:
+        if self.trainer.world_size > 1:
+            begun = self.all_gather(torch.tensor(self.trainer.global_step, device=self.device)).tolist()  # type: ignore[union-attr]
+            if len(set(begun)) > 1:  # a node that does not see the others' files yet, or has another folder
+                raise RuntimeError(f"the processes of this run would go on from different iterations: {begun}")
         self.window = [(loss.to(self.device), mistakes.to(self.device)) for loss, mistakes in self.window]
         self.window_start = (self.trainer.global_step, time.perf_counter())
         # A checkpoint is written before the evaluation that is due at the same iteration, and Lightning does not make

@@ -117,6 +117,10 @@ def test_predict_goes_on_where_it_was_killed(finished: Path, monkeypatch: pytest
     main(arguments)
     assert (np.load(path) == whole).all()
     assert json.loads(about_path.read_text())["complete"]
+    # Killed when all rows were there, but before it could say so.
+    about_path.write_text(about_path.read_text().replace('"complete": true', '"complete": false'))
+    main(arguments)
+    assert json.loads(about_path.read_text())["complete"]
     # Another checkpoint's are not continued.
     about_path.write_text(
         about_path.read_text().replace('"complete": true', '"complete": false').replace('sha256": "', 'sha256": "0')
