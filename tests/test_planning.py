@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import cache
 from itertools import chain, product
 from pathlib import Path
 
@@ -47,6 +48,7 @@ RTX3090 = {
 A100 = {"mixed": (2470, 16621), "TF32": (938, 7248)}  # one, and eight with 256 images each
 
 
+@cache
 def read(experiment: str, small: str | None = None, steps: int | None = None, *more: str) -> Run:
     [job] = list_jobs([experiment], [0], None, steps, [f"experiments/{small}/small.yaml"] if small else [])
     return read_run([*job.arguments, *["--data.root=nowhere"] * experiment.startswith("imagenet/"), *more])
