@@ -63,6 +63,11 @@ def test_a_report_of_results_is_that_of_the_runs(
     assert after == before.replace(" (+1 unfinished)", "").replace(
         "50,000 images.", "50,000 images. 4 of 4 runs are from results/, made earlier."
     )
+    write_run(Path("runs"), "plain-20", iterations=6000, changes=["max_steps=6000"])
+    write_run(Path("results"), "plain-20", iterations=3000, changes=["max_steps=3000"])
+    main(["report", "degradation"])
+    shown = Path("reports/degradation.md").read_text()
+    assert "6,000 iterations" in shown and "full length" in shown and "3,000" not in shown  # which nobody has run here
     capsys.readouterr()
     with pytest.raises(SystemExit) as status:
         main(["keep", "table6"])

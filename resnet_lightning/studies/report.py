@@ -64,7 +64,7 @@ def report(name: str) -> None:
         BadInput: for an unknown study or a folder that cannot be written to.
     """
     study = find_study(name)
-    runs = load_runs(study.experiments, RUNS, RESULTS)
+    runs = beside_own(load_runs(study.experiments, RUNS, RESULTS))
     make_folder(REPORTS)
     tables = TABLES.get(name, degradation_table)(runs)
     if not tables:
@@ -83,6 +83,13 @@ def report(name: str) -> None:
             written += [png, svg]
     written.append(write_page(study.title, SECTIONS.get(name, "4.2"), tables, pictures, runs, REPORTS, name))
     print("written: " + ", ".join(map(str, written)))
+
+
+def beside_own(runs: Sequence[Run]) -> list[Run]:
+    """Leaves out what is kept in results/ of settings, other than the paper's, in which the user has no runs."""
+    found = groups(runs)
+    own = {setting for setting, group in found if not all(run.kept for run in group)}
+    return [run for setting, group in found for run in group if not own or setting in own or setting.full]
 
 
 def _figures(name: str, runs: Sequence[Run]) -> Iterator[tuple[str, str, list[Run]]]:
