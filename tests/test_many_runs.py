@@ -163,20 +163,21 @@ def test_without_any_whole_checkpoint_a_run_begins_again(workplace: Path, capsys
 
 def test_new_checkpoints_stay_beside_damaged_later_ones(workplace: Path) -> None:
     """A run that begins again, all its checkpoints being damaged, must not lose what it saves then."""
-    fit(*LONG, "--run=r", "--checkpoint_every=5")
-    for path in checkpoints(Path("r", "checkpoints")):
+    options = [*QUICK, "--trainer.max_steps=1000", "--run=r", "--checkpoint_every=5"]
+    process = start("fit", *options)
+    wait_for(Path("r", "checkpoints", "iteration=20.ckpt"), process)
+    process.kill()
+    process.wait()
+    later = checkpoints(Path("r", "checkpoints"))
+    for path in later:
         damage(path, "changed")
-    Path("r", "result.json").unlink()
-    process = start("fit", *QUICK, *LONG, "--run=r", "--checkpoint_every=5")
+    process = start("fit", *options)
     wait_for(Path("r", "checkpoints", "iteration=5.ckpt"), process)
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 143
     [newest, *_] = checkpoints(Path("r", "checkpoints"))
-    assert is_whole(newest) and newest.name != "iteration=33.ckpt"
-    assert sorted(path.name for path in Path("r", "checkpoints").glob("*.damaged")) == [
-        "iteration=30.ckpt.damaged",
-        "iteration=33.ckpt.damaged",
-    ]
+    assert is_whole(newest)
+    assert all(path.with_name(f"{path.name}.damaged").exists() for path in later)
 
 
 def test_a_damaged_checkpoint_is_not_evaluated(finished: Path, refused: Callable[..., str], tmp_path: Path) -> None:
