@@ -172,12 +172,14 @@ def test_new_checkpoints_stay_beside_damaged_later_ones(workplace: Path) -> None
     for path in later:
         damage(path, "changed")
     process = start("fit", *options)
-    wait_for(Path("r", "checkpoints", "iteration=5.ckpt"), process)
+    for path in later:
+        wait_for(path.with_name(f"{path.name}.damaged"), process)
+    while not checkpoints(Path("r", "checkpoints")) and process.poll() is None:
+        time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 143
     [newest, *_] = checkpoints(Path("r", "checkpoints"))
     assert is_whole(newest)
-    assert all(path.with_name(f"{path.name}.damaged").exists() for path in later)
 
 
 def test_a_damaged_checkpoint_is_not_evaluated(finished: Path, refused: Callable[..., str], tmp_path: Path) -> None:
