@@ -137,7 +137,7 @@ def is_whole(checkpoint: Path) -> bool:
 
 def save_unless_whole(trainer: Trainer, path: Path) -> None:
     """Writes a checkpoint if there is no whole one of this name; all processes of a run have to call it."""
-    there = path.exists() and is_whole(path)
+    there = trainer.is_global_zero and path.exists() and is_whole(path)
     if not trainer.strategy.broadcast(there):
         trainer.save_checkpoint(path)
 

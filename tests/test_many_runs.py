@@ -272,7 +272,8 @@ def test_a_closed_terminal_stops_the_runs(tiny: Path) -> None:
     os.close(theirs)
     deadline = time.monotonic() + 120
     while not all((folder / "metrics.csv").exists() for folder in folders) and time.monotonic() < deadline:
-        os.read(mine, 2**16) if select.select([mine], [], [], 0.1)[0] else None
+        if select.select([mine], [], [], 0.1)[0]:
+            os.read(mine, 2**16)  # or it would wait for us to
     os.close(mine)
     for _ in range(2):  # the kernel's, and the shell's
         runner.send_signal(signal.SIGHUP)

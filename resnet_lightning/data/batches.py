@@ -145,7 +145,7 @@ class EvaluationBatches:
     def __init__(self, images: Images, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
         self.images = images
         self.chunks: Sequence[Tensor] = [
-            chunk.to(images.labels.device) for chunk in shares(len(images), batch_size, rank, world_size)
+            chunk.to(images.labels.device) for chunk in evaluation_shares(len(images), batch_size, rank, world_size)
         ]
 
     def __len__(self) -> int:
@@ -158,7 +158,7 @@ class EvaluationBatches:
             yield *self.images.batch(chunk, torch.full_like(chunk, view)), chunk
 
 
-def shares(count: int, most: int, rank: int, world_size: int) -> Sequence[Tensor]:
+def evaluation_shares(count: int, most: int, rank: int, world_size: int) -> Sequence[Tensor]:
     """Numbers of the images that one process evaluates, in batches [B] of at most so many.
 
     All processes have the same number of batches: before each, DistributedDataParallel waits for all of them.

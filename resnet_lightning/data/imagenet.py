@@ -10,7 +10,7 @@ from lightning import LightningDataModule
 from torch import Tensor
 
 from resnet_lightning.data import decode
-from resnet_lightning.data.batches import Normalization, remaining, shares
+from resnet_lightning.data.batches import Normalization, evaluation_shares, remaining
 from resnet_lightning.data.colour import CHANNEL_MEAN, CHANNEL_STD, normalize
 from resnet_lightning.data.image_files import (
     Damage,
@@ -189,7 +189,7 @@ class ImageNet(LightningDataModule):
     def _evaluation(self, evaluation: Evaluation) -> EvaluationFiles:
         rank, world_size = self._place()
         listing = self.sets["val"]
-        chunks = shares(len(listing.paths), BATCHES[evaluation], rank, world_size)
+        chunks = evaluation_shares(len(listing.paths), BATCHES[evaluation], rank, world_size)
         read: Read = partial(_centre_crop, size=self.image_size)
         if evaluation == "ten_crop":
             read = partial(_five_crops, size=self.image_size)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from resnet_lightning.reporting.groups import NOTHING, Setting, mean_and_deviation
 from resnet_lightning.reporting.runs import Run
 from resnet_lightning.reporting.table import Table
+from resnet_lightning.reporting.verdict import Comparison
 from resnet_lightning.run_folder import RESULTS
 
 TESTING = {"center": "Centre crop", "ten_crop": "10-crop", "multi_scale": "Multi-scale"}
@@ -30,7 +31,7 @@ def difference(setting: Setting, ours: float | None, published: float | str | No
     """Ours less the paper's, in points of percent; only for the paper's own training."""
     if not setting.full or ours is None or not isinstance(published, float):
         return NOTHING
-    return f"{round(round(ours, 2) - published, 2) + 0.0:+.2f}"  # never -0.00
+    return str(Comparison(round(ours, 2) - published))
 
 
 def best(runs: Sequence[Run]) -> str:

@@ -95,7 +95,7 @@ def submit_jobs(jobs: Sequence[Job], parameters: Path, retry: bool) -> bool:
         raise BadInput(f"--submit {parameters}: there is no such file (experiments/clusters/slurm.yaml is an example)")
     check_yaml(parameters)
     settings = yaml.safe_load(parameters.read_text()) or {}
-    if not isinstance(settings, dict):
+    if not isinstance(settings, dict) or not all(isinstance(name, str) for name in settings):
         raise BadInput(f"--submit {parameters}: expected names and values of submitit's parameters")
     make_folder(LOGS)
     for job in jobs:
@@ -113,7 +113,7 @@ def submit_jobs(jobs: Sequence[Job], parameters: Path, retry: bool) -> bool:
         if waiting:
             with executor.batch():
                 submitted = [executor.submit(Task(job)) for job in waiting]
-    except (TypeError, ValueError, NameError, RuntimeError, AssertionError, AttributeError) as error:
+    except (TypeError, ValueError, NameError, RuntimeError, AssertionError) as error:
         raise BadInput(f"--submit {parameters}: {error}") from error
     except (submitit.core.utils.FailedJobError, FileNotFoundError) as error:
         raise BadInput(f"--submit {parameters}: the cluster took no jobs: {error}") from error
