@@ -78,6 +78,7 @@ class Classifier(LightningModule):
         self.window_start = (0, 0.0)
         self.evaluated = 0  # the iteration at which the last evaluation was made
         self.trained = 0  # iterations of the checkpoint that was loaded
+        self.remembered: dict[str, Any] = {}  # what its schedule had seen
 
     def forward(self, images: Tensor) -> Tensor:
         return self.network(images)  # type: ignore[no-any-return]
@@ -94,7 +95,9 @@ class Classifier(LightningModule):
         self.rate = self.schedule(self.trainer.max_steps)
         if isinstance(self.rate, Plateau) and not self.trainer.datamodule.size("val"):  # type: ignore[attr-defined]
             raise BadInput("Plateau looks at validation images: hold some out with --data.validation_images")
-        scheduler = LambdaLR(optimizer, [self.rate] * len(groups))
+        vars(self.rate).update({name: self.remembered[name] for name in self.rate.state() if name in self.remembered})
+        scheduler = LambdaLR(optimizer, [lambda iteration: self.rate(iteration)] * len(groups))
+        self.settings = [{name: group[name] for name in group if name != "params"} for group in optimizer.param_groups]
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def training_step(self, batch: Batch) -> Tensor:
@@ -109,6 +112,7 @@ class Classifier(LightningModule):
             begun = self.all_gather(torch.tensor(self.trainer.global_step, device=self.device)).tolist()  # type: ignore[union-attr]
             if len(set(begun)) > 1:  # a node that does not see the others' files yet, or has another folder
                 raise RuntimeError(f"the processes of this run would go on from different iterations: {begun}")
+        self._take_configured_settings()
         self.window = [(loss.to(self.device), mistakes.to(self.device)) for loss, mistakes in self.window]
         self.window_start = (self.trainer.global_step, time.perf_counter())
         # A checkpoint is written before the evaluation that is due at the same iteration, and Lightning does not make
@@ -122,6 +126,13 @@ class Classifier(LightningModule):
             loop.run()
             trainer.training = True
             loop._has_run = before
+
+    def _take_configured_settings(self) -> None:
+        """torch takes the learning rate, momentum and weight decay of a checkpoint, whatever the configuration says."""
+        optimizer, scheduler = self.trainer.optimizers[0], self.trainer.lr_scheduler_configs[0].scheduler
+        scheduler.base_lrs = [settings["initial_lr"] for settings in self.settings]
+        for group, settings in zip(optimizer.param_groups, self.settings, strict=True):
+            group.update(settings, lr=settings["initial_lr"] * self.rate(self.trainer.global_step))
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         # The schedule may depend on the training error, so that is logged first, and both before a checkpoint can be
@@ -219,6 +230,7 @@ class Classifier(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["evaluated"] = self.evaluated
+        checkpoint["schedule"] = self.rate.state()
         checkpoint["network"] = str(getattr(self.network, "name", type(self.network).__name__))
         if self.window:
             # Of every process, since only the first one writes: [processes, iterations] and [processes, iterations, B].
@@ -250,6 +262,7 @@ class Classifier(LightningModule):
         if "optimizer_states" in checkpoint and checkpoint.get("network", name) != name:
             raise BadInput(f"the checkpoint holds {checkpoint['network']}, not the configured {name}")
         self.evaluated, self.trained = checkpoint.get("evaluated", 0), checkpoint.get("global_step", 0)
+        self.remembered = checkpoint.get("schedule", {})
         if window := checkpoint.get("window"):
             rank = self.trainer.global_rank if len(window[0]) == self.trainer.world_size else 0
             self.window = list(zip(window[0][rank], window[1][rank].bool(), strict=True))

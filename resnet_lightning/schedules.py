@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 from resnet_lightning.errors import BadInput
 
@@ -20,6 +21,10 @@ class Schedule:
 
     @abstractmethod
     def __call__(self, iteration: int) -> float: ...
+
+    def state(self) -> dict[str, Any]:
+        """What it has seen and has to know when a run goes on, by attribute: it travels with the checkpoint."""
+        return {}
 
     def observe(self, iteration: int, train_error: float) -> None:
         """Told the training error (percent) of the last images from time to time; most schedules do not care."""
@@ -56,13 +61,16 @@ class Steps(Schedule):
         self.factor = factor
         self.warmup_factor = warmup_factor
         self.warmup_until_error = warmup_until_error
-        # The iteration at which the warm-up ends: None while that is not known yet. It travels with the checkpoint.
+        # The iteration at which the warm-up ends: None while that is not known yet.
         self.warmup_end: int | None = None if warmup_until_error is not None else warmup_iterations
 
     def __call__(self, iteration: int) -> float:
         rate = self.factor ** sum(iteration >= drop for drop in self.drops)
         warm = self.warmup_end is None or iteration < self.warmup_end
         return rate * self.warmup_factor if warm else rate
+
+    def state(self) -> dict[str, Any]:
+        return {} if self.warmup_until_error is None else {"warmup_end": self.warmup_end}
 
     def observe(self, iteration: int, train_error: float) -> None:
         if self.warmup_end is None and self.warmup_until_error is not None and train_error < self.warmup_until_error:
@@ -86,7 +94,7 @@ class Plateau(Schedule):
         self.factor = factor
         self.patience = patience
         self.threshold = threshold
-        # These travel with the checkpoint. An evaluation that is repeated after an interruption counts once.
+        # An evaluation that is repeated after an interruption counts once.
         self.drops: list[int] = []
         self.best = float("inf")
         self.waited = 0
@@ -94,6 +102,9 @@ class Plateau(Schedule):
 
     def __call__(self, iteration: int) -> float:
         return self.factor ** sum(iteration >= drop for drop in self.drops)
+
+    def state(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("drops", "best", "waited", "seen")}
 
     def observe_validation(self, iteration: int, error: float) -> None:
         if iteration <= self.seen:

@@ -1,15 +1,15 @@
 """The learning rate at the iterations where the paper changes it (section 4.2), and as an optimizer applies it."""
 
-import io
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from conftest import fit
+from conftest import fit, same, weights
 from torch.optim.lr_scheduler import LambdaLR
 
 from resnet_lightning.errors import BadInput
+from resnet_lightning.metrics_file import read_metrics
 from resnet_lightning.schedules import Plateau, Schedule, Steps, Triangle
 
 AT = (0, 399, 400, 31_999, 32_000, 47_999, 48_000, 63_999)
@@ -19,14 +19,11 @@ def rates(schedule: Schedule, iterations: tuple[int, ...]) -> list[float]:
     return [pytest.approx(0.1 * schedule(iteration)) for iteration in iterations]
 
 
-def applied(schedule: Schedule, count: int, state: dict[str, Any] | None = None) -> tuple[list[float], dict[str, Any]]:
-    """How far each of so many iterations of SGD moves a weight whose gradient is 1, and the scheduler's state."""
+def applied(schedule: Schedule, count: int) -> list[float]:
+    """How far each of so many iterations of SGD moves a weight whose gradient is 1."""
     weight = torch.nn.Parameter(torch.zeros((), dtype=torch.float64))
     optimizer = torch.optim.SGD([weight], lr=0.1)
     scheduler = LambdaLR(optimizer, schedule)
-    if state:
-        scheduler.load_state_dict(state)
-        optimizer.param_groups[0]["lr"] = state["_last_lr"][0]
     moved = []
     for _ in range(count):
         before = float(weight.detach())
@@ -34,10 +31,12 @@ def applied(schedule: Schedule, count: int, state: dict[str, Any] | None = None)
         optimizer.step()
         scheduler.step()
         moved.append(before - float(weight.detach()))
-    file = io.BytesIO()
-    torch.save(scheduler.state_dict(), file)
-    file.seek(0)
-    return moved, torch.load(file, weights_only=True)
+    return moved
+
+
+def learning_rates(folder: str) -> dict[int, float]:
+    rows = read_metrics(Path(folder) / "metrics.csv").items()
+    return {iteration: float(row["lr"]) for iteration, row in rows if row.get("lr")}
 
 
 def test_the_papers_steps() -> None:
@@ -64,17 +63,25 @@ def test_the_warm_up_ends_for_good_when_the_error_has_fallen() -> None:
     assert rates(schedule, AT) == [0.01, 0.01, 0.1, 0.1, 0.01, 0.01, 0.001, 0.001]
 
 
-def test_an_optimizer_follows_and_a_saved_state_goes_on() -> None:
-    whole, _ = applied(Steps(40, warmup_iterations=4), 40)
-    assert whole == pytest.approx([0.01] * 4 + [0.1] * 16 + [0.01] * 10 + [0.001] * 10)
-    schedule = Steps(40, warmup_until_error=80)
-    first, _ = applied(schedule, 4)
-    assert first == pytest.approx(whole[:4])
-    schedule = Steps(40, warmup_until_error=80)
-    schedule.observe(4, 50.0)
-    begun, state = applied(schedule, 10)
-    rest, _ = applied(Steps(40, warmup_until_error=80), 30, state)
-    assert begun + rest == pytest.approx(whole)
+def test_an_optimizer_follows() -> None:
+    assert applied(Steps(40, warmup_iterations=4), 40) == pytest.approx(
+        [0.01] * 4 + [0.1] * 16 + [0.01] * 10 + [0.001] * 10
+    )
+
+
+def test_a_checkpoint_goes_on_with_what_is_configured_now(workplace: Path) -> None:
+    """Up to its first drop a run does not depend on its length, so a checkpoint from there suits a longer run."""
+    steps = "--model.schedule=resnet_lightning.schedules.Steps"
+    options = [steps, "--model.schedule.warmup_until_error=1000", "--trainer.log_every_n_steps=2"]
+    fit(*options, "--trainer.max_steps=8", "--checkpoint_every=4", "--run=short")
+    fit(*options, "--trainer.max_steps=16", "--run=whole")
+    begun = "--ckpt_path=short/checkpoints/iteration=4.ckpt"
+    fit(*options, "--trainer.max_steps=16", begun, "--run=longer")
+    assert same(weights("longer", 16), weights("whole", 16))
+    fit(*options, "--trainer.max_steps=16", begun, "--run=other", "--model.optimizer.init_args.lr=0.05")
+    whole = learning_rates("whole")
+    other = learning_rates("other")
+    assert other == {iteration: pytest.approx(rate / 2) for iteration, rate in whole.items() if iteration > 4}
 
 
 def test_a_triangle() -> None:
