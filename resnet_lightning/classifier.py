@@ -123,6 +123,7 @@ class Classifier(LightningModule):
             loop = trainer.fit_loop.epoch_loop.val_loop
             before = loop._has_run  # at the end of an epoch, Lightning waits for an evaluation of its own
             trainer.validating = True
+            loop.restarting = False  # or it would leave out the images that the evaluation before has counted
             loop.run()
             trainer.training = True
             loop._has_run = before

@@ -230,8 +230,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # 11 batches make an epoch: in mid-epoch, with half of a row's training error measured; at an epoch's end, where an
-# evaluation is due too.
-@pytest.mark.parametrize(("every", "killed_at"), [(5, 15), (11, 11)])
+# evaluation is due too, the first one or one after another.
+@pytest.mark.parametrize(("every", "killed_at"), [(5, 15), (11, 11), (11, 22)])
 def test_a_killed_run_ends_as_if_nothing_had_happened(
     workplace: Path, undisturbed: Path, every: int, killed_at: int
 ) -> None:
