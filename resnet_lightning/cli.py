@@ -13,24 +13,24 @@ import torch
 import yaml
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from resnet_lightning.benchmark import bench
-from resnet_lightning.benchmark_input import bench_input
-from resnet_lightning.checkpoints import is_disk_full
-from resnet_lightning.dashboard import dashboard
-from resnet_lightning.devices import speaks_for_node
+from resnet_lightning.benchmarks.input import bench_input
+from resnet_lightning.benchmarks.plan import Inputs, plan
+from resnet_lightning.benchmarks.speed import bench
+from resnet_lightning.benchmarks.summary import summary
 from resnet_lightning.errors import OCCUPIED, BadInput, Diverged, Occupied
 from resnet_lightning.evaluation.ensemble import ensemble
 from resnet_lightning.evaluation.lesions import USAGE, Lesions
-from resnet_lightning.one_run import CommandLine
-from resnet_lightning.planning import Inputs, plan
-from resnet_lightning.results import keep
-from resnet_lightning.run_folder import refuse_other_configuration, refuse_other_data
+from resnet_lightning.runs.checkpoints import is_disk_full
+from resnet_lightning.runs.command_line import CommandLine
+from resnet_lightning.runs.folder import refuse_other_configuration, refuse_other_data
 from resnet_lightning.studies import STUDIES, choose, find_study
-from resnet_lightning.studies.jobs import Job, list_evaluations, list_jobs, list_weights
+from resnet_lightning.studies.execution.jobs import Job, list_evaluations, list_jobs, list_weights
+from resnet_lightning.studies.execution.runner import run_jobs
+from resnet_lightning.studies.execution.submit import submit_jobs
+from resnet_lightning.studies.keep import keep
 from resnet_lightning.studies.report import report
-from resnet_lightning.studies.runner import run_jobs
-from resnet_lightning.studies.submit import submit_jobs
-from resnet_lightning.summary import summary
+from resnet_lightning.tracking.dashboard import dashboard
+from resnet_lightning.training.devices import speaks_for_node
 
 HELP = """\
 usage: resnet-lightning COMMAND ...

@@ -21,8 +21,8 @@ from pathlib import Path
 import psutil
 import torch
 
-from resnet_lightning.checkpoints import newest_checkpoint
-from resnet_lightning.metrics_file import read_metrics
+from resnet_lightning.runs.checkpoints import newest_checkpoint
+from resnet_lightning.runs.metrics_file import read_metrics
 
 REPOSITORY = Path(__file__).parents[1]
 ITERATIONS = 330  # thirty epochs of eleven batches

@@ -1,7 +1,6 @@
-"""What happens beside the training loop."""
+"""What watches a run: callbacks that experiments name in their YAML, and that change nothing of it."""
 
 from resnet_lightning.callbacks.gradients import GradientFlow
-from resnet_lightning.callbacks.progress import Progress
 from resnet_lightning.callbacks.responses import LayerResponses
 
-__all__ = ["GradientFlow", "LayerResponses", "Progress"]
+__all__ = ["GradientFlow", "LayerResponses"]

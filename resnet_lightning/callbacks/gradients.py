@@ -8,8 +8,8 @@ from lightning import Callback, Trainer
 from torch import Tensor
 
 from resnet_lightning.errors import BadInput
-from resnet_lightning.metrics_file import MetricsFile
 from resnet_lightning.networks.layers import layers
+from resnet_lightning.runs.metrics_file import MetricsFile
 
 FILE = "gradients.csv"
 TIMES = 60

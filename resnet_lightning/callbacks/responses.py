@@ -10,9 +10,9 @@ import torch
 from lightning import Callback, Trainer
 from torch import Tensor
 
-from resnet_lightning.metrics_file import MetricsFile, read_metrics
 from resnet_lightning.networks.layers import layers
-from resnet_lightning.run_folder import make_folder
+from resnet_lightning.runs.folder import make_folder
+from resnet_lightning.runs.metrics_file import MetricsFile, read_metrics
 
 FILE = "responses.csv"
 

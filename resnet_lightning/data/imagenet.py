@@ -22,8 +22,8 @@ from resnet_lightning.data.image_files import (
     sampled,
 )
 from resnet_lightning.data.listing import Listing, class_folders, count_classes, validation_images
+from resnet_lightning.data.views import Crops, Scales
 from resnet_lightning.errors import BadInput
-from resnet_lightning.evaluation.views import Crops, Scales
 
 DEFAULT_ROOT = "data/imagenet"
 WHOLE = (1000, 1_281_167, 50_000)  # classes, training images, validation images

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from resnet_lightning.errors import BadInput
 from resnet_lightning.evaluation.predictions import DAMAGED, TO_DO, prediction_files
-from resnet_lightning.run_folder import read_json
+from resnet_lightning.runs.folder import read_json
 
 ROWS = 1000  # images at a time: 8 MB of 1,000 classes
 

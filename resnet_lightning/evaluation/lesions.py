@@ -20,8 +20,8 @@ from resnet_lightning.files import sha256
 from resnet_lightning.networks import ResNet
 from resnet_lightning.networks.layers import layers
 from resnet_lightning.networks.shortcuts import make_shortcut
-from resnet_lightning.one_run import CommandLine
-from resnet_lightning.run_folder import config_files, read_json, result_file, write_json
+from resnet_lightning.runs.command_line import CommandLine
+from resnet_lightning.runs.folder import config_files, read_json, result_file, write_json
 
 FILE = result_file("lesions", "center")
 USAGE = "--config RUN/config.yaml --ckpt_path RUN/checkpoints/iteration=N.ckpt [options of test]"

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from numpy.typing import NDArray
 from torch import Tensor
 
-from resnet_lightning.run_folder import make_folder, read_json, write_json
+from resnet_lightning.runs.folder import make_folder, read_json, write_json
 
 TO_DO, DAMAGED = -1, -2  # labels of rows without probabilities
 

@@ -9,10 +9,10 @@ from torch import nn
 from torchvision.models import vgg16, vgg19
 
 from resnet_lightning.networks import Shortcut, imagenet_resnet
-from resnet_lightning.reporting.counting import Part, count_parts
+from resnet_lightning.networks.counting import Part, count_parts
 from resnet_lightning.reporting.groups import NOTHING
-from resnet_lightning.reporting.runs import Run, paper
 from resnet_lightning.reporting.table import Table
+from resnet_lightning.runs.reading import Run, paper
 
 STAGES = {"conv1": "conv1", "layer1": "conv2_x", "layer2": "conv3_x", "layer3": "conv4_x", "layer4": "conv5_x"}
 BOTTLENECKS = (50, 101, 152)

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from resnet_lightning.reporting.groups import NOTHING, Setting, mean_and_deviation
-from resnet_lightning.reporting.runs import Run
 from resnet_lightning.reporting.table import Table
 from resnet_lightning.reporting.verdict import Comparison
-from resnet_lightning.run_folder import RESULTS
+from resnet_lightning.runs.folder import RESULTS
+from resnet_lightning.runs.reading import Run
 
 TESTING = {"center": "Centre crop", "ten_crop": "10-crop", "multi_scale": "Multi-scale"}
 

@@ -16,8 +16,8 @@ from resnet_lightning.reporting.cells import (
 )
 from resnet_lightning.reporting.degradation import degradation_sentence
 from resnet_lightning.reporting.groups import PAPERS, Setting, by_network, groups, measured, seeds
-from resnet_lightning.reporting.runs import Run
 from resnet_lightning.reporting.table import Table
+from resnet_lightning.runs.reading import Run
 
 UNMEASURED = Setting("ImageNet", PAPERS["ImageNet"][0], ())
 Published = Mapping[str, Sequence[float | str | None]]  # percent, by network

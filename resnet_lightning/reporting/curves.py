@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 from numpy.typing import NDArray
 
 from resnet_lightning.reporting.groups import Kind, Setting, by_network
-from resnet_lightning.reporting.runs import Run
+from resnet_lightning.runs.reading import Run
 
 # The palette of Okabe and Ito, told apart by colour-blind readers; 110 is black as in the paper.
 COLOURS = {20: "#E69F00", 32: "#56B4E9", 44: "#009E73", 56: "#D55E00", 110: "#000000", 1202: "#CC79A7"}

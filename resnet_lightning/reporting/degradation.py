@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from resnet_lightning.reporting.groups import by_network, mean_error
-from resnet_lightning.reporting.runs import Run
+from resnet_lightning.runs.reading import Run
 
 
 def degradation_sentence(runs: Sequence[Run]) -> str:

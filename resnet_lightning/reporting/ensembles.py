@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from resnet_lightning.checkpoints import iteration_of
 from resnet_lightning.errors import BadInput
 from resnet_lightning.evaluation.ensemble import ensemble
 from resnet_lightning.evaluation.predictions import prediction_files
 from resnet_lightning.reporting.cells import final_errors, published_error
 from resnet_lightning.reporting.comparison import UNMEASURED, describe
 from resnet_lightning.reporting.groups import NOTHING, Setting, groups
-from resnet_lightning.reporting.runs import Run, paper
 from resnet_lightning.reporting.table import Table
-from resnet_lightning.run_folder import read_json
+from resnet_lightning.runs.checkpoints import iteration_of
+from resnet_lightning.runs.folder import read_json
+from resnet_lightning.runs.reading import Run, paper
 
 EVALUATION = "multi_scale"
 OURS = "ResNet (ILSVRC15)"  # the paper's row

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from resnet_lightning.files import write_atomically
 from resnet_lightning.reporting.curves import FRAMES, LATE, TEXT_SIZE, draw, error_curves, name_ends, scale
 from resnet_lightning.reporting.groups import Kind, by_network, groups
-from resnet_lightning.reporting.runs import Run
+from resnet_lightning.runs.reading import Run
 
 DEEP = 110  # layers; deeper ResNets have a panel of their own
 

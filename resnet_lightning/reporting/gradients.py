@@ -14,8 +14,8 @@ from resnet_lightning.reporting.cells import setting_table
 from resnet_lightning.reporting.curves import TEXT_SIZE, colour, quiet
 from resnet_lightning.reporting.groups import NOTHING, Setting, by_network, groups
 from resnet_lightning.reporting.layerwise import Rows, mean_rows
-from resnet_lightning.reporting.runs import Run
 from resnet_lightning.reporting.table import Table
+from resnet_lightning.runs.reading import Run
 
 WITHOUT = " without BN"  # at the end of a network's name
 FAMILIES = ("plain", "ResNet", "plain without BN", "ResNet without BN")

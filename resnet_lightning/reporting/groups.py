@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from statistics import mean, stdev
 from typing import Literal, NamedTuple
 
-from resnet_lightning.reporting.runs import Run
+from resnet_lightning.runs.reading import Run
 
 WHOLE = ("CIFAR-10", "CIFAR-10 (JPEG)", "ImageNet")
 PAPERS = {"CIFAR-10": (64_000, 128), "ImageNet": (600_000, 256)}  # iterations and batch, sections 4.2 and 3.4

@@ -6,8 +6,8 @@ from resnet_lightning.reporting.cells import about, length, setting_table
 from resnet_lightning.reporting.comparison import UNMEASURED, Column, comparison, curve_ends, names_of
 from resnet_lightning.reporting.degradation import degradation_sentence
 from resnet_lightning.reporting.groups import by_network, groups
-from resnet_lightning.reporting.runs import Run, paper
 from resnet_lightning.reporting.table import Table
+from resnet_lightning.runs.reading import Run, paper
 
 TOP1 = Column("10-crop", "top-1", "ten_crop", "error", 0)
 TOP5 = Column("10-crop", "top-5", "ten_crop", "top5_error", 1)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from resnet_lightning.reporting.runs import Run, read_rows
+from resnet_lightning.runs.reading import Run, read_rows
 
 Rows = dict[int, NDArray[np.float64]]
 

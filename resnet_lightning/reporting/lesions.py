@@ -13,8 +13,8 @@ from resnet_lightning.evaluation.lesions import FILE
 from resnet_lightning.reporting.cells import setting_table
 from resnet_lightning.reporting.curves import TEXT_SIZE, colour, quiet
 from resnet_lightning.reporting.groups import NOTHING, by_network, groups
-from resnet_lightning.reporting.runs import Run, read_json_or_nothing, skip
 from resnet_lightning.reporting.table import Table
+from resnet_lightning.runs.reading import Run, read_json_or_nothing, skip
 
 SURVIVED = 5.0  # points of test error that a deletion may cost
 

@@ -13,9 +13,9 @@ from resnet_lightning.reporting.comparison import describe
 from resnet_lightning.reporting.groups import NOTHING, by_network, groups, measured
 from resnet_lightning.reporting.page_elements import as_text, grid, image, make, row
 from resnet_lightning.reporting.page_style import STYLE
-from resnet_lightning.reporting.runs import Run
 from resnet_lightning.reporting.table import WORDS, Table
-from resnet_lightning.run_folder import read_json
+from resnet_lightning.runs.folder import read_json
+from resnet_lightning.runs.reading import Run
 
 PAPER = "https://arxiv.org/abs/1512.03385"
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # a browser then loads nothing from anywhere

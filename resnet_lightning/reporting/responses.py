@@ -12,9 +12,9 @@ from resnet_lightning.reporting.cells import about, length, setting_table
 from resnet_lightning.reporting.curves import TEXT_SIZE, colour, quiet
 from resnet_lightning.reporting.groups import NOTHING, by_network, groups, seeds
 from resnet_lightning.reporting.layerwise import mean_rows
-from resnet_lightning.reporting.runs import Run, paper
 from resnet_lightning.reporting.table import Table
 from resnet_lightning.reporting.tables import UNMEASURED
+from resnet_lightning.runs.reading import Run, paper
 
 
 def figure7_table(runs: Sequence[Run]) -> list[Table]:

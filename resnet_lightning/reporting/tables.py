@@ -15,9 +15,9 @@ from resnet_lightning.reporting.groups import (
     measured,
     seeds,
 )
-from resnet_lightning.reporting.runs import Run, paper
 from resnet_lightning.reporting.table import Table
 from resnet_lightning.reporting.verdict import MARGIN, compare
+from resnet_lightning.runs.reading import Run, paper
 
 UNMEASURED = Setting("CIFAR-10", PAPERS["CIFAR-10"][0], ())
 

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from resnet_lightning.networks.mlp import SigmoidMLP
 from resnet_lightning.reporting.curves import TEXT_SIZE, quiet
-from resnet_lightning.reporting.runs import Run
 from resnet_lightning.reporting.table import Table
+from resnet_lightning.runs.reading import Run
 
 DEPTHS = (3, 10, 20, 40)
 SEEDS = range(5)

@@ -15,11 +15,11 @@ from resnet_lightning.reporting.imagenet import figure4_table, table2, table3, t
 from resnet_lightning.reporting.lesions import lesion_figure, lesion_table
 from resnet_lightning.reporting.page import write_page
 from resnet_lightning.reporting.responses import figure7, figure7_table
-from resnet_lightning.reporting.runs import Run, load_runs
 from resnet_lightning.reporting.table import Table, show_tables, write_tables
 from resnet_lightning.reporting.tables import degradation_table, figure6_table, table6
 from resnet_lightning.reporting.vanishing import vanishing_figure, vanishing_table
-from resnet_lightning.run_folder import RESULTS, RUNS, make_folder
+from resnet_lightning.runs.folder import RESULTS, RUNS, make_folder
+from resnet_lightning.runs.reading import Run, load_runs
 from resnet_lightning.studies import find_study
 
 REPORTS = Path("reports")

@@ -1,0 +1,220 @@
+"""One measurement of the benchmark, in a process of its own: a loop runs for some seconds, then says how fast."""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from lightning import Callback, Trainer
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+from torchvision import transforms
+from torchvision.datasets import CIFAR10 as OfficialCIFAR10
+
+from resnet_lightning.benchmarks.speed import TABLE6, TINY
+from resnet_lightning.data.batches import Images, TrainingBatches
+from resnet_lightning.runs.command_line import CommandLine
+from resnet_lightning.training.devices import device_name
+
+BASE = TABLE6.parent / "base.yaml"
+WARMUP = 0.25  # of the measured time: kernels are chosen and memory is taken in the first iterations
+
+
+class Stopwatch:
+    """Counts images and time after a warm-up; the device is waited for at both ends, and nowhere between.
+
+    Args:
+        seconds: how long to measure.
+        device: where the loop runs.
+    """
+
+    def __init__(self, seconds: float, device: torch.device) -> None:
+        self.seconds = seconds
+        self.device = device
+        self.first = self.start = self.end = self.cpu = 0.0
+        self.iterations = self.images = 0
+
+    def tick(self, images: int) -> bool:
+        """Told after each iteration how many images it took; whether the time is over."""
+        now = time.perf_counter()
+        if not self.first:
+            self.first = now
+        elif not self.start:
+            if now - self.first >= WARMUP * self.seconds:
+                self._wait()
+                self.start, self.cpu = time.perf_counter(), time.process_time()
+        else:
+            self.iterations += 1
+            self.images += images
+            if now - self.start >= self.seconds:
+                self._wait()
+                self.end, self.cpu = time.perf_counter(), time.process_time() - self.cpu
+        return bool(self.end)
+
+    def _wait(self) -> None:
+        if self.device.type != "cpu":
+            torch.accelerator.synchronize(self.device)
+
+    def result(self) -> dict[str, Any]:
+        return {
+            "images_per_second": self.images / (self.end - self.start),
+            "cpu_ms": 1000 * self.cpu / self.iterations,
+            "iterations": self.iterations,
+            "device": device_name(self.device),
+        }
+
+
+def plain_loop(settings: list[str], workers: str, watch: Stopwatch) -> None:
+    """What most repositories write: PIL transforms, a DataLoader, float32, and a look at every iteration's loss."""
+    torch.backends.cudnn.benchmark = True
+    run = CommandLine([*settings, "--model.channels_last=false"], run=False)
+    run.datamodule.setup("fit")
+    images, labels = run.datamodule.sets["train"]
+    dataset = OfficialCIFAR10.__new__(OfficialCIFAR10)  # its constructor reads the official archive only
+    dataset.data, dataset.targets, dataset.target_transform = images.numpy(), labels.tolist(), None
+    crop, flip = transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip()
+    normalize = transforms.Normalize((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
+    dataset.transform = transforms.Compose([crop, flip, transforms.ToTensor(), normalize])
+    gpu = watch.device.type == "cuda"
+    loader = DataLoader(dataset, run.datamodule.batch_size, shuffle=True, num_workers=int(workers), pin_memory=gpu)
+    network = run.model.network.to(watch.device).train()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
+    total_loss, correct = 0.0, 0
+    while True:
+        for images, labels in loader:
+            images, labels = images.to(watch.device), labels.to(watch.device)
+            optimizer.zero_grad()
+            scores = network(images)
+            loss = F.cross_entropy(scores, labels)
+            loss.backward()
+            optimizer.step()
+            total_loss += loss.item()
+            correct += scores.argmax(1).eq(labels).sum().item()
+            if watch.tick(len(labels)):
+                return
+
+
+def bare_loop(settings: list[str], precision: str, watch: Stopwatch) -> None:
+    """The fastest loop around the network and the data, which records nothing and never waits for the device."""
+    torch.backends.cudnn.benchmark = True
+    torch.set_float32_matmul_precision("high")
+    run = CommandLine(settings, run=False)
+    network = run.model.network.to(watch.device).train()
+    optimizer = run.model.optimizer(network.parameters())
+
+    def step(images: Tensor, labels: Tensor) -> None:
+        # A function, so that nothing keeps the activations: the next iteration finds their memory free and warm.
+        with torch.autocast(watch.device.type, torch.bfloat16, enabled=precision == "bf16-mixed"):
+            loss = F.cross_entropy(network(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    for images, labels in training_batches(run, watch.device):
+        step(images, labels)
+        if watch.tick(len(labels)):
+            return
+
+
+def trainer_loop(settings: list[str], precision: str, watch: Stopwatch) -> None:
+    """A run as `fit` makes it, with its metrics, its checkpoints and everything else but the evaluations."""
+    torch.set_float32_matmul_precision("high")
+    with tempfile.TemporaryDirectory() as folder:
+        # Stopping early would evaluate once more.
+        options = ["--run", folder, "--trainer.precision", precision, "--trainer.limit_val_batches=0"]
+        accelerator = "cpu" if watch.device.type == "cpu" else "auto"
+        options += ["--trainer.accelerator", accelerator, "--trainer.devices=1", "--trainer.max_steps=1000000000"]
+        TimedRun(["fit", *settings, *options], watch)
+
+
+class TimedRun(CommandLine):
+    """A run that ends when its time is over, without the test error.
+
+    Args:
+        arguments: of the command line.
+        watch: says when the time is over.
+    """
+
+    def __init__(self, arguments: list[str], watch: Stopwatch) -> None:
+        self.watch = watch
+        super().__init__(arguments)
+
+    def fit(self, **arguments: Any) -> None:
+        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        callbacks.append(Timing(self.watch))
+        self.trainer.fit(**arguments)
+
+
+class Timing(Callback):
+    """Tells the stopwatch of every iteration, and stops when the time is over."""
+
+    def __init__(self, watch: Stopwatch) -> None:
+        self.watch = watch
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: tuple[Tensor, Tensor], batch_idx: int
+    ) -> None:
+        trainer.should_stop = self.watch.tick(len(batch[1]))
+
+
+def loader_alone(settings: list[str], _: str, watch: Stopwatch) -> None:
+    """The batches without a network."""
+    for _images, labels in training_batches(CommandLine(settings, run=False), watch.device):
+        if watch.tick(len(labels)):
+            return
+
+
+def training_batches(run: CommandLine, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+    """Endless batches as the data module gives them to a Trainer on this device."""
+    data = run.datamodule
+    data.setup("fit")
+    pixels, labels = data.sets["train"]
+    images = Images(pixels, labels, data.mean, data.std, data.padding, data.pad, device)
+    batches = TrainingBatches(images, data.batch_size, data.seed, data.flip)
+    while True:
+        yield from batches
+
+
+class TinyNetwork(nn.Module):
+    """Global average pooling and a linear layer."""
+
+    name, depth, shortcut = "tiny network", 1, "none"
+
+    def __init__(self, num_classes: int = 10) -> None:
+        super().__init__()
+        self.fc = nn.Linear(3, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.fc(images.mean((2, 3)))  # type: ignore[no-any-return]
+
+
+LOOPS: dict[str, Callable[[list[str], str, Stopwatch], None]] = {
+    "plain": plain_loop,
+    "bare": bare_loop,
+    "trainer": trainer_loop,
+    "loader": loader_alone,
+}
+
+
+def main(kind: str, how: str, network: str, data: str, seconds: str) -> None:
+    """Prints what was measured: `how` is the number of workers of a plain loop, the precision of the others."""
+    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    settings = ["--config", str(BASE), "--data.root", data]
+    if network == TINY:
+        device = torch.device("cpu")
+        settings += ["--model.network", "resnet_lightning.benchmarks.loops.TinyNetwork", "--data.batch_size=8"]
+    else:
+        settings += ["--config", str(TABLE6 / f"{network}.yaml")]
+    if network == TINY or kind == "loader":
+        torch.set_num_threads(1)  # threads that wait for each other use CPU time too
+    watch = Stopwatch(float(seconds), device)
+    LOOPS[kind](settings, how, watch)
+    print(json.dumps(watch.result()))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

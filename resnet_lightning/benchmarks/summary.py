@@ -1,0 +1,124 @@
+"""`summary`: what the network of an experiment is made of and costs, without its data and without a run."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from lightning import Trainer
+from rich.console import Console
+from torch import nn
+
+from resnet_lightning.errors import BadInput
+from resnet_lightning.networks import ResNet
+from resnet_lightning.networks.counting import Part, count_parts
+from resnet_lightning.networks.shortcuts import ZeroPadding
+from resnet_lightning.reporting.groups import NOTHING
+from resnet_lightning.reporting.table import Table, show_tables
+from resnet_lightning.runs.command_line import CommandLine
+from resnet_lightning.runs.folder import config_files
+
+HELP = """\
+usage: resnet-lightning summary --config FILE [--config FILE ...] [--OPTION VALUE ...]
+
+Shapes, blocks, parameters, multiply-adds and activation memory of the network that `fit` would train with the same
+files and options (fit --help lists them). Needs no data and writes nothing. For example:
+
+  resnet-lightning summary --config experiments/cifar10/base.yaml --config experiments/cifar10/table6/resnet56.yaml
+"""
+SHORTCUTS = {type(None): "none", nn.Identity: "identity", ZeroPadding: "zero-padded"}
+MIB = 2**20
+
+
+def summary(arguments: Sequence[str]) -> None:
+    """`resnet-lightning summary`: prints the table of the network that `fit` with these arguments would train."""
+    if {"-h", "--help"} & set(arguments):
+        print(HELP, end="")
+        return
+    if not config_files(arguments):
+        raise BadInput("summary needs the files of an experiment: --config experiments/... (summary --help)")
+    run = UntrainedRun(["fit", *arguments])
+    console = Console()
+    table = network_table(run.model.network, run.datamodule)
+    show_tables([table], console if console.is_terminal else Console(width=200))  # a pipe has no edge to wrap at
+
+
+class UntrainedRun(CommandLine):
+    """`fit` as far as the network and the data module: no folder is looked at, nothing is logged or trained.
+
+    Args:
+        arguments: of the command line, fit first.
+    """
+
+    def _look_into_folder(self, config: Any) -> None:
+        config.trainer.logger, config.trainer.callbacks = False, None  # those are built with everything else
+        config.model.compile = False
+
+    def instantiate_trainer(self, **_: Any) -> Trainer:
+        return Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)  # whatever devices the run asks for
+
+    def fit(self, **_: Any) -> None:
+        """Trains nothing."""
+
+
+def network_table(network: nn.Module, data: Any) -> Table:
+    """The parts of a network, and what a training batch of a data module takes; the network's values are lost.
+
+    Raises:
+        BadInput: if the data module does not say how large images and batches are, or the network fails on them.
+    """
+    name = getattr(network, "name", type(network).__name__)
+    for needed in ("image_size", "batch_size"):
+        if not hasattr(data, needed):
+            raise BadInput(f"summary needs the {needed} of the data, and {type(data).__name__} has none")
+    size, batch = data.image_size, data.batch_size
+    try:
+        parts = count_parts(network.train(), (batch, 3, size, size))
+    except (RuntimeError, ValueError) as error:
+        raise BadInput(f"{name} does not work with {batch} images of 3×{size}×{size}: {error}") from error
+    if isinstance(network, ResNet):
+        stem = [parts.pop(before) for before in list(parts)[: list(parts).index(network.stages[0])]]
+        parts = {"stem": sum(stem, Part())} | {"pooling" if key == "avgpool" else key: parts[key] for key in parts}
+    total = sum(parts.values(), Part())
+    if parts[""] == Part():
+        del parts[""]
+    rows = [{"Network": key or "elsewhere", **row(network, key, part, batch)} for key, part in parts.items()]
+    rows.append({"Network": "total", **row(network, "", total, batch)})
+    cells = tuple(tuple(row.values()) for row in rows)
+    return Table(f"{name} for images of 3×{size}×{size}", tuple(rows[0]), cells, notes(network, total, batch))
+
+
+def row(network: nn.Module, name: str, part: Part, batch: int) -> dict[str, str]:
+    """The cells of a part, which was counted for a batch of images."""
+    made_of = {}
+    if isinstance(network, ResNet):
+        blocks = list(getattr(network, name)) if name in network.stages else []
+        kinds = Counter(SHORTCUTS.get(type(block.downsample), "projection") for block in blocks)
+        shortcuts = "none" if set(kinds) == {"none"} else ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+        made_of = {"Blocks": str(len(blocks) or NOTHING), "Shortcuts": shortcuts or NOTHING}
+    return {
+        "Output": "×".join(map(str, part.output)) or NOTHING,
+        **made_of,
+        "Parameters": f"{part.parameters:,}",
+        "Multiply-adds": f"{part.macs // batch:,}",
+        "Activations (MiB)": f"{part.activations / batch / MIB:.2f}",
+    }
+
+
+def notes(network: nn.Module, total: Part, batch: int) -> tuple[str, ...]:
+    memory = (
+        f"A training batch of {batch:,} images, on one device, keeps {total.activations / MIB:,.0f} MiB of activations "
+        "in float32 for the backward pass; weights, gradients and the optimizer come on top."
+    )
+    segments = getattr(network, "checkpoint_segments", None)
+    if segments:
+        memory += (
+            f" This is with checkpoint_segments {segments}: only what is between the groups of blocks is kept, and the "
+            "backward pass computes the activations of one group at a time again, which come on top too."
+        )
+    elif segments == 0:
+        memory += " Less with --model.network.checkpoint_segments, at the price of one more forward pass."
+    return (
+        "For one image: channels × height × width, multiply-adds of convolutions and fully connected layers, and "
+        "activations that are kept for the backward pass.",
+        memory,
+    )

@@ -1,0 +1,1 @@
+"""Weights & Biases: the logger of a run, and dashboards of a study."""

@@ -1,0 +1,311 @@
+"""The LightningModule around any network: loss, errors in percent, optimizer and schedule (sections 3.4 and 4.2)."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Any, Literal
+
+import torch
+from lightning import LightningModule
+from lightning.pytorch.cli import OptimizerCallable
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics import MeanMetric, SumMetric
+
+from resnet_lightning.data.views import Views
+from resnet_lightning.errors import BadInput, Diverged
+from resnet_lightning.networks.ghost import normalise_by
+from resnet_lightning.schedules import Plateau, Schedule
+from resnet_lightning.training.batch_norm_statistics import average_statistics
+from resnet_lightning.training.view_scores import view_scores
+
+Batch = tuple[Tensor, Tensor]
+EvaluationBatch = tuple[Views, Tensor, Tensor]  # images or views of them, labels [B], numbers of the images [B]
+
+
+class Classifier(LightningModule):
+    """Trains and evaluates a network on batches of images [B, C, H, W] and labels [B].
+
+    Metrics go to the loggers under the number of completed iterations: train/loss, train/error (over the images since
+    the last such row), lr and images_per_second every trainer.log_every_n_steps iterations, and loss and error of
+    each evaluated set. Errors are in percent, and top-1 unless they are called otherwise.
+
+    Args:
+        network: turns images into class scores [B, classes].
+        optimizer: SGD with momentum 0.9 in the paper.
+        schedule: what the learning rate is multiplied with at each iteration.
+        weight_decay_on: decay everything, or only the weights of convolutions and linear layers.
+        channels_last: memory layout of weights and activations; the faster one on CPUs and on GPUs.
+        compile: let torch.compile make the network faster: it takes a minute first and gains nothing on a CPU.
+        top5: measure the top-5 error of evaluated sets too.
+        bn_batches: before `test` and `predict`, replace batch normalisation's moving averages by plain averages over so
+            many training batches, as the authors did; 0 keeps the moving averages.
+        batch_norm_images: images over which batch normalisation takes its statistics while training, by default all
+            of a device's: the same on one device as on several with so many images each.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: OptimizerCallable,
+        schedule: Callable[[int], Schedule],
+        weight_decay_on: Literal["everything", "weights"] = "everything",
+        channels_last: bool = True,
+        compile: bool = False,
+        top5: bool = False,
+        bn_batches: int = 0,
+        batch_norm_images: int | None = None,
+    ) -> None:
+        super().__init__()
+        if bn_batches < 0:
+            raise BadInput(f"bn_batches {bn_batches}: expected a number of training batches, 0 or more")
+        self.network = network.to(memory_format=torch.channels_last) if channels_last else network
+        if batch_norm_images is not None:
+            normalise_by(self.network, batch_norm_images)
+        if compile:
+            self.network.compile()
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.weight_decay_on = weight_decay_on
+        self.bn_batches = bn_batches
+        self.batch_norm_images = batch_norm_images
+        self.train_metrics, self.val_metrics, self.test_metrics = SetMetrics(), SetMetrics(top5), SetMetrics(top5)
+        self.unmirrored_metrics = SetMetrics(top5)
+        # Losses [] and mistakes [B] since the last row. Metrics are updated once a row, not once a step: an update
+        # costs as much as the optimizer step of a small network.
+        self.window: list[tuple[Tensor, Tensor]] = []
+        self.window_start = (0, 0.0)
+        self.evaluated = 0  # the iteration at which the last evaluation was made
+        self.trained = 0  # iterations of the checkpoint that was loaded
+        self.remembered: dict[str, Any] = {}  # what its schedule had seen
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network(images)  # type: ignore[no-any-return]
+
+    def configure_optimizers(self) -> Any:
+        everything = list(self.network.parameters())
+        groups: list[dict[str, Any]] = [{"params": everything}]
+        if self.weight_decay_on == "weights":
+            weights = [m.weight for m in self.network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+            known = {id(weight) for weight in weights}
+            others = [parameter for parameter in everything if id(parameter) not in known]
+            groups = [{"params": weights}, {"params": others, "weight_decay": 0.0}]
+        optimizer = self.optimizer(groups)
+        self.rate = self.schedule(self.trainer.max_steps)
+        if isinstance(self.rate, Plateau) and not self.trainer.datamodule.size("val"):  # type: ignore[attr-defined]
+            raise BadInput("Plateau looks at validation images: hold some out with --data.validation_images")
+        vars(self.rate).update({name: self.remembered[name] for name in self.rate.state() if name in self.remembered})
+        scheduler = LambdaLR(optimizer, [lambda iteration: self.rate(iteration)] * len(groups))
+        self.settings = [{name: group[name] for name in group if name != "params"} for group in optimizer.param_groups]
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def training_step(self, batch: Batch) -> Tensor:
+        images, labels = batch
+        scores = self.network(images)
+        loss = F.cross_entropy(scores, labels)
+        self.window.append((loss.detach(), scores.argmax(1) != labels))
+        return loss
+
+    def on_train_start(self) -> None:
+        if self.trainer.world_size > 1:
+            begun = self.all_gather(torch.tensor(self.trainer.global_step, device=self.device)).tolist()  # type: ignore[union-attr]
+            if len(set(begun)) > 1:  # a node that does not see the others' files yet, or has another folder
+                raise RuntimeError(f"the processes of this run would go on from different iterations: {begun}")
+        self._take_configured_settings()
+        self.window = [(loss.to(self.device), mistakes.to(self.device)) for loss, mistakes in self.window]
+        self.window_start = (self.trainer.global_step, time.perf_counter())
+        # A checkpoint is written before the evaluation that is due at the same iteration, and Lightning does not make
+        # that up when a run goes on from it.
+        trainer: Any = self.trainer
+        iteration, every = trainer.global_step, trainer.val_check_interval
+        if iteration and isinstance(every, int) and iteration % every == 0 and iteration != self.evaluated:
+            loop = trainer.fit_loop.epoch_loop.val_loop
+            before = loop._has_run  # at the end of an epoch, Lightning waits for an evaluation of its own
+            trainer.validating = True
+            loop.restarting = False  # or it would leave out the images that the evaluation before has counted
+            loop.run()
+            trainer.training = True
+            loop._has_run = before
+
+    def _take_configured_settings(self) -> None:
+        """torch takes the learning rate, momentum and weight decay of a checkpoint, whatever the configuration says."""
+        optimizer, scheduler = self.trainer.optimizers[0], self.trainer.lr_scheduler_configs[0].scheduler
+        scheduler.base_lrs = [settings["initial_lr"] for settings in self.settings]
+        for group, settings in zip(optimizer.param_groups, self.settings, strict=True):
+            group.update(settings, lr=settings["initial_lr"] * self.rate(self.trainer.global_step))
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        # The schedule may depend on the training error, so that is logged first, and both before a checkpoint can be
+        # written: on_train_batch_end of this module comes after the checkpoint's.
+        iteration = self.trainer.global_step
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if iteration % every == 0 or iteration == self.trainer.max_steps:
+            self._log_window(iteration)
+        scheduler.step()
+
+    def _log_window(self, iteration: int) -> None:
+        losses, mistakes = zip(*self.window, strict=True)
+        self.window = []
+        self.train_metrics.update(torch.stack(losses).mean(), torch.cat(mistakes))
+        values = self.train_metrics.compute()  # the one place where training waits for the device
+        if not math.isfinite(values["loss"]):
+            raise Diverged(iteration, values["loss"])
+        self.rate.observe(iteration, values["error"])
+        start, started = self.window_start
+        now = time.perf_counter()
+        images = (iteration - start) * len(mistakes[0]) * self.trainer.world_size
+        self.window_start = (iteration, now)
+        row = {f"train/{name}": values[name] for name in ("loss", "error")}
+        row["lr"] = self.trainer.optimizers[0].param_groups[0]["lr"]
+        row["images_per_second"] = images / (now - started)
+        self._record(row)
+
+    def validation_step(self, batch: EvaluationBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        views, labels, _ = batch
+        name = self.validation_sets()[dataloader_idx]
+        self._metrics_of(name).evaluate(view_scores(self.network, views)[0], labels)
+
+    def on_validation_epoch_end(self) -> None:
+        for name in self.validation_sets():
+            self._log_evaluation(name, self._metrics_of(name).compute())
+
+    def on_validation_end(self) -> None:
+        self.window_start = (self.trainer.global_step, time.perf_counter())  # evaluation is not training time
+        self.evaluated = self.trainer.global_step
+
+    def on_test_start(self) -> None:
+        if self.bn_batches:
+            average_statistics(self.network, self._training_images(self.bn_batches))
+
+    def on_predict_start(self) -> None:
+        self.on_test_start()
+
+    def _training_images(self, batches: int) -> Iterator[Tensor]:
+        loader = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
+        for batch in islice(loader, batches):
+            images, _ = self.trainer.strategy.batch_to_device(batch)
+            with self.trainer.precision_plugin.forward_context():
+                yield images
+
+    def test_step(self, batch: EvaluationBatch) -> None:
+        views, labels, _ = batch
+        scores, unmirrored = view_scores(self.network, views)
+        self.test_metrics.evaluate(scores, labels)
+        if unmirrored is not None:
+            self.unmirrored_metrics.evaluate(unmirrored, labels)
+
+    def on_test_epoch_end(self) -> None:
+        values = self.test_metrics.compute()
+        if unmirrored := self.unmirrored_metrics.compute():
+            values |= {f"{name}_without_flips": value for name, value in unmirrored.items() if name != "images"}
+        self._log_evaluation("test", values)
+
+    def predict_step(self, batch: EvaluationBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """Class probabilities [B, classes], labels [B], and the images' numbers [B]."""
+        views, labels, numbers = batch
+        return view_scores(self.network, views)[0].float().softmax(1), labels, numbers
+
+    def validation_sets(self) -> list[str]:
+        """What is evaluated during training, in the order of the loaders: val, test, or both."""
+        loaders = self.trainer.val_dataloaders
+        return list(loaders) if isinstance(loaders, Mapping) else ["val"]
+
+    def _metrics_of(self, name: str) -> "SetMetrics":
+        return self.test_metrics if name == "test" else self.val_metrics
+
+    def _log_evaluation(self, name: str, values: dict[str, float]) -> None:
+        if not values:
+            raise BadInput("all images that were to be evaluated are damaged")
+        row = {f"{name}/{key}": value for key, value in values.items()}
+        # For callbacks, and for the table that `test` and `validate` print of what would go to loggers.
+        self.log_dict(row, logger=not self.trainer.loggers, sync_dist=True)
+        self._record({key: value for key, value in row.items() if not key.endswith("/images")})
+        if name == "val" and self.trainer.state.fn == "fit":
+            self.rate.observe_validation(self.trainer.global_step, values["error"])
+
+    def _record(self, row: dict[str, float]) -> None:
+        # Not self.log: its step is the batch's number, one less than the iterations completed.
+        for logger in self.trainer.loggers:
+            logger.log_metrics(row, step=self.trainer.global_step)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["evaluated"] = self.evaluated
+        checkpoint["schedule"] = self.rate.state()
+        checkpoint["network"] = str(getattr(self.network, "name", type(self.network).__name__))
+        if self.window:
+            # Of every process, since only the first one writes: [processes, iterations] and [processes, iterations, B].
+            losses, mistakes = (torch.stack(values) for values in zip(*self.window, strict=True))
+            everywhere: list[Any] = [self.all_gather(losses), self.all_gather(mistakes.byte())]
+            checkpoint["window"] = [everywhere[0].view(-1, *losses.shape), everywhere[1].view(-1, *mistakes.shape)]
+        for logger in self.trainer.loggers:
+            logger.save()  # rows up to a checkpoint must not be lost with the process
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuses the weights of another network.
+
+        Raises:
+            BadInput: saying which network the checkpoint holds.
+        """
+        theirs = {key: value.shape for key, value in checkpoint["state_dict"].items()}
+        ours = {key: value.shape for key, value in self.state_dict().items()}
+        different = sorted(key for key in theirs.keys() | ours.keys() if theirs.get(key) != ours.get(key))
+        if different and all(key in theirs and key in ours and theirs[key][1:] == ours[key][1:] for key in different):
+            classes, expected = theirs[different[0]][0], ours[different[0]][0]
+            raise BadInput(f"the checkpoint has {classes:,} classes, the data and the configured network {expected:,}")
+        name = str(getattr(self.network, "name", type(self.network).__name__))
+        if different:
+            raise BadInput(
+                f"the checkpoint holds {checkpoint.get('network', 'another network')}, not the configured {name} (they "
+                f"differ in {different[0]})"
+            )
+        # A plain network has the weights of a residual one of option A.
+        if "optimizer_states" in checkpoint and checkpoint.get("network", name) != name:
+            raise BadInput(f"the checkpoint holds {checkpoint['network']}, not the configured {name}")
+        self.evaluated, self.trained = checkpoint.get("evaluated", 0), checkpoint.get("global_step", 0)
+        self.remembered = checkpoint.get("schedule", {})
+        if window := checkpoint.get("window"):
+            rank = self.trainer.global_rank if len(window[0]) == self.trainer.world_size else 0
+            self.window = list(zip(window[0][rank], window[1][rank].bool(), strict=True))
+
+
+class SetMetrics(nn.Module):
+    """Mean loss (nats), mean errors (percent) and number of images of one set, over all devices.
+
+    Args:
+        top5: the top-5 error too.
+    """
+
+    def __init__(self, top5: bool = False) -> None:
+        super().__init__()
+        # Looking for NaN would wait for the device at every update.
+        self.loss = MeanMetric(nan_strategy="disable")
+        self.error = MeanMetric(nan_strategy="disable")
+        self.top5_error = MeanMetric(nan_strategy="disable") if top5 else None
+        self.images = SumMetric(nan_strategy="disable")
+
+    def evaluate(self, scores: Tensor, labels: Tensor) -> None:
+        """Counts images by their class scores [B, classes] and labels [B]."""
+        self.update(F.cross_entropy(scores, labels), scores.argmax(1) != labels)
+        if self.top5_error is not None:
+            best = scores.topk(min(5, scores.shape[1])).indices
+            self.top5_error.update(100.0 * (best != labels[:, None]).all(1))
+
+    def update(self, loss: Tensor, mistakes: Tensor) -> None:
+        """Counts images by their mean loss [] and whether each was mistaken [B]."""
+        self.loss.update(loss.detach(), weight=len(mistakes))
+        self.error.update(100.0 * mistakes)
+        self.images.update(torch.full((), float(len(mistakes)), device=mistakes.device))
+
+    def compute(self) -> dict[str, float]:
+        """The values, which start again; nothing if no image was counted."""
+        metrics = {"loss": self.loss, "error": self.error, "images": self.images}
+        if self.top5_error is not None:
+            metrics["top5_error"] = self.top5_error
+        if not self.images.update_called:
+            return {}
+        values = {name: float(metric.compute()) for name, metric in metrics.items()}
+        for metric in metrics.values():
+            metric.reset()
+        return values
