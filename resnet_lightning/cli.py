@@ -19,10 +19,13 @@ from resnet_lightning.benchmarks.speed import bench
 from resnet_lightning.benchmarks.summary import summary
 from resnet_lightning.errors import OCCUPIED, BadInput, Diverged, Occupied
 from resnet_lightning.evaluation.ensemble import ensemble
-from resnet_lightning.evaluation.lesions import USAGE, Lesions
+from resnet_lightning.evaluation.lesions import USAGE, make_lesions
+from resnet_lightning.evaluation.testing import evaluate
 from resnet_lightning.runs.checkpoints import is_disk_full
-from resnet_lightning.runs.command_line import CommandLine
+from resnet_lightning.runs.command_line import prepare
 from resnet_lightning.runs.folder import refuse_other_configuration, refuse_other_data
+from resnet_lightning.runs.life import fit
+from resnet_lightning.runs.trainers import make_trainer
 from resnet_lightning.studies import STUDIES, choose, find_study
 from resnet_lightning.studies.execution.jobs import Job, list_evaluations, list_jobs, list_weights
 from resnet_lightning.studies.execution.runner import run_jobs
@@ -30,6 +33,7 @@ from resnet_lightning.studies.execution.submit import submit_jobs
 from resnet_lightning.studies.keep import keep
 from resnet_lightning.studies.report import report
 from resnet_lightning.tracking.dashboard import dashboard
+from resnet_lightning.tracking.wandb_logger import track
 from resnet_lightning.training.devices import speaks_for_node
 
 HELP = """\
@@ -116,16 +120,15 @@ def refuse_before_starting(jobs: Sequence[Job]) -> int:
 
     Returns how many devices of this machine a run takes.
     """
-    first = CommandLine(jobs[0].arguments, run=False)
-    first.datamodule.prepare_data()
-    first.datamodule.setup("fit")
+    first = prepare(jobs[0].arguments)
+    data = first.data
+    data.prepare_data()
+    data.setup("fit")
     for job in jobs:
         if (job.folder / "config.yaml").exists():
-            refuse_other_data(job.folder, first.datamodule.title)
-            command = CommandLine(job.arguments, run=False)
-            now = yaml.safe_load(command.parser.dump(command.config, skip_unset=False))
-            refuse_other_configuration(job.folder, now)
-    return int(first.trainer.num_devices)
+            refuse_other_data(job.folder, data.title)
+            refuse_other_configuration(job.folder, yaml.safe_load(prepare(job.arguments, watched=False).text))
+    return int(make_trainer(first).num_devices)
 
 
 def print_ensemble(arguments: Sequence[str]) -> None:
@@ -170,7 +173,7 @@ def main(args: Sequence[str] | None = None) -> None:
             case ["lesions", "-h" | "--help", *_]:
                 print(f"usage: resnet-lightning lesions {USAGE}")
             case ["lesions", *rest]:
-                Lesions(rest)
+                make_lesions(rest)
             case ["summary", *rest]:
                 summary(rest)
             case ["plan", *rest]:
@@ -181,8 +184,10 @@ def main(args: Sequence[str] | None = None) -> None:
                 jsonargparse.auto_cli(bench_input, args=rest, exit_on_error=False, allow_abbrev=False)
             case ["bench", *rest]:
                 jsonargparse.auto_cli(bench, args=rest, exit_on_error=False, allow_abbrev=False)
-            case [("fit" | "validate" | "test" | "predict"), *_]:
-                CommandLine(arguments)
+            case ["fit", *rest]:
+                fit(prepare(rest), track)
+            case [("validate" | "test" | "predict") as command, *rest]:
+                evaluate(prepare(rest, command))
             case [command, *_]:
                 raise BadInput(f"no command is named {command!r}: resnet-lightning --help lists them")
     except KeyboardInterrupt:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from resnet_lightning.benchmarks.summary import UntrainedRun
 from resnet_lightning.data import CIFAR10, Digits, ImageNet
 from resnet_lightning.data.datamodule import EVALUATION_BATCH
 from resnet_lightning.data.digits import TEST_IMAGES
 from resnet_lightning.data.imagenet import BATCHES, TEST_SCALES, WHOLE
 from resnet_lightning.errors import BadInput
 from resnet_lightning.networks.counting import Part, count_parts
+from resnet_lightning.runs.command_line import prepare
 
 NODE = 8  # GPUs that are linked within a machine
 LATENCY = 50e-6  # seconds of an all-reduce of nothing
@@ -92,8 +92,8 @@ def read_run(arguments: Sequence[str]) -> Run:
         BadInput: if it trains on data of unknown size.
     """
     with torch.device("meta"):
-        made = UntrainedRun(["fit", *arguments])
-    network, data, options = made.model.network.train(), made.datamodule, made.config.fit
+        made = prepare([*arguments, "--model.compile=false"], watched=False)
+    network, data, options = made.model.network.train(), made.data, made.config
     if type(data) not in DATA:
         raise BadInput(f"{made.experiment}: plan knows the size of {', '.join(known.__name__ for known in DATA)} only")
     two = sum(count_parts(network, (2, 3, data.image_size, data.image_size)).values(), Part())  # batch norm needs two
