@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 
+import jsonargparse
 from rich.console import Console
 
 from resnet_lightning.benchmarks.costs import Machine, Run, rates, read_run, run_seconds, step
@@ -55,6 +56,11 @@ class Inputs:
         for name, value in vars(self).items():
             if value <= 0:
                 raise BadInput(f"--{name} {value}: expected a number above 0")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """`resnet-lightning plan`."""
+    plan(jsonargparse.auto_cli(Inputs, args=list(arguments), exit_on_error=False, allow_abbrev=False))
 
 
 def plan(inputs: Inputs) -> None:

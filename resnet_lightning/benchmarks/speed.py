@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import jsonargparse
 import lightning
 import torch
 import torchvision
@@ -49,6 +50,11 @@ class Loop:
 
 
 Rounds = dict[Loop, list[dict[str, Any]]]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """`resnet-lightning bench`."""
+    jsonargparse.auto_cli(bench, args=list(arguments), exit_on_error=False, allow_abbrev=False)
 
 
 def bench(

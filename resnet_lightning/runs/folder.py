@@ -20,6 +20,7 @@ from resnet_lightning.files import write_text
 RUNS = Path("runs")
 RESULTS = Path("results")  # of runs that are over, as `keep` writes them: in the same folders, without weights
 EXPERIMENTS = "experiments"
+RESPONSES, GRADIENTS, LESIONS = "responses.csv", "gradients.csv", "lesions.json"  # of every layer, or block
 # Options that leave the experiment what it is: where it reads, where it runs, how often it looks.
 NOT_A_CHANGE = re.compile(
     r"seed_everything|run|ckpt_path|checkpoint_every|print_config|model\.bn_batches|"
