@@ -39,7 +39,7 @@ COMMANDS = {
     "dashboard": Command("NAME", "makes workspaces and a report on Weights & Biases", "tracking.dashboard:dashboard"),
     "lesions": Command("", "tests a trained network without each of its blocks", "evaluation.lesions:main"),
     "summary": Command("", "shows what a network is made of, and what it costs", "benchmarks.summary:summary"),
-    "plan": Command("", "predicts time and cost of every study", "benchmarks.plan:main"),
+    "plan": Command("", "tells how long every study takes, by finished runs", "benchmarks.plan:main"),
     "ensemble": Command(
         "RUN RUN ...", "averages the probabilities that predict has written", "evaluation.ensemble:main"
     ),
