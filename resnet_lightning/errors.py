@@ -1,5 +1,7 @@
 """The ways in which a command stops for a reason that the user should read in one line."""
 
+import os
+
 INTERRUPTED = "interrupted: the same command goes on from what has been written"  # the last line of a stopped run
 
 OCCUPIED = 75  # exit status of a command whose run another process is at work on: EX_TEMPFAIL
@@ -35,3 +37,8 @@ class Stopped(SystemExit):
 
     def __init__(self, signal: int) -> None:
         super().__init__(128 + signal)
+
+
+def speaks_for_node() -> bool:
+    """Whether this is the process that says what concerns all of a run's processes on this machine, or the only one."""
+    return os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0")) == "0"

@@ -20,7 +20,7 @@ from resnet_lightning.data.batches import Images, TrainingBatches
 from resnet_lightning.runs.command_line import PreparedRun, prepare
 from resnet_lightning.runs.folder import make_folder
 from resnet_lightning.runs.life import list_callbacks
-from resnet_lightning.runs.metrics_file import MetricsFile
+from resnet_lightning.runs.metrics_logger import MetricsFile
 from resnet_lightning.runs.record import RunRecord
 from resnet_lightning.runs.trainers import make_trainer
 from resnet_lightning.training.devices import device_name

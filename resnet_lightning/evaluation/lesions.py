@@ -16,28 +16,30 @@ from torch import Tensor, nn
 
 from resnet_lightning.callbacks.responses import Moments
 from resnet_lightning.errors import BadInput
-from resnet_lightning.evaluation.testing import identified, tested_set
+from resnet_lightning.evaluation.testing import alone, identified, of_checkpoint, tested_set
 from resnet_lightning.networks import ResNet
 from resnet_lightning.networks.layers import layers
 from resnet_lightning.networks.shortcuts import make_shortcut
 from resnet_lightning.runs.command_line import PreparedRun, prepare
-from resnet_lightning.runs.folder import config_files, read_json, result_file, write_json
+from resnet_lightning.runs.folder import LESIONS, read_json, write_json
 from resnet_lightning.runs.life import check_count
-from resnet_lightning.runs.locks import locked
+from resnet_lightning.runs.naming import config_files
 from resnet_lightning.runs.stop import interruptible
 from resnet_lightning.runs.trainers import make_trainer
 from resnet_lightning.training.weights import name_of
 
-FILE = result_file("lesions", "center")
 USAGE = "--config RUN/config.yaml --ckpt_path RUN/checkpoints/iteration=N.ckpt [options of test]"
 
 
-def make_lesions(arguments: Sequence[str]) -> None:
+def main(arguments: Sequence[str]) -> None:
     """`resnet-lightning lesions`: takes the options of `test`, and writes lesions.json into the run's folder.
 
     Raises:
         BadInput: for a network without this package's blocks.
     """
+    if {"-h", "--help"} & set(arguments):
+        print(f"usage: resnet-lightning lesions {USAGE}")
+        return
     if not config_files(arguments):
         raise BadInput(f"lesions needs a run: {USAGE}")
     run = prepare(arguments, "test", watched=False)
@@ -46,16 +48,13 @@ def make_lesions(arguments: Sequence[str]) -> None:
         raise BadInput(f"lesions are made in blocks of this package, and {type(network).__name__} has none")
     with interruptible():
         trainer = make_trainer(run, enable_progress_bar=False)
-        if not run.folder.is_dir():
-            examine(run, trainer, network)
-            return
-        with locked(run.folder / FILE, trainer.is_global_zero):
+        with alone(run, trainer, LESIONS):
             examine(run, trainer, network)
 
 
 def examine(run: PreparedRun, trainer: Trainer, network: ResNet) -> None:
     """Tests the network as it is and after every lesion; goes on where it was interrupted."""
-    start, path = time.monotonic(), run.folder / FILE
+    start, path = time.monotonic(), run.folder / LESIONS
     run.data.prepare_data()
     run.data.setup("test")
     what = identified(run, trainer)
@@ -63,7 +62,7 @@ def examine(run: PreparedRun, trainer: Trainer, network: ResNet) -> None:
     moments, hooks = Moments(), []
     for name, (stage, place) in blocks(network).items():
         hooks += watch(stage[place], name, moments)
-    error = measure(run, trainer, "as it is", ckpt_path=run.checkpoint, weights_only=run.config.weights_only)
+    error = measure(run, trainer, "as it is", **of_checkpoint(run))
     for hook in hooks:
         hook.remove()
     run.model.bn_batches = 0  # done; a lesion keeps the statistics of the network as it is

@@ -1,6 +1,8 @@
 """A checkpoint is evaluated: `test` and `validate` measure its errors, `predict` writes its class probabilities."""
 
 import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ from lightning import Trainer
 
 from resnet_lightning.evaluation.predictions import PredictionFile
 from resnet_lightning.files import sha256
-from resnet_lightning.runs.command_line import WEIGHTS, PreparedRun
+from resnet_lightning.runs.command_line import WEIGHTS, PreparedRun, prepare
 from resnet_lightning.runs.folder import make_folder, result_file, write_json
 from resnet_lightning.runs.life import check_count
 from resnet_lightning.runs.locks import locked
@@ -18,69 +20,74 @@ from resnet_lightning.runs.trainers import make_trainer
 from resnet_lightning.training.devices import device_name
 
 
-def evaluate(run: PreparedRun) -> None:
-    """Carries out validate, test or predict."""
-    work = {"validate": validate, "test": test, "predict": predict}[run.command]
-    data = run.data
+def validate(arguments: Sequence[str]) -> None:
+    """`resnet-lightning validate`: prints the errors of a checkpoint on the sets that are evaluated while training."""
+    run = prepare(arguments, "validate")
+    with interruptible():
+        make_trainer(run).validate(run.model, datamodule=run.data, **of_checkpoint(run), verbose=run.config.verbose)
+
+
+def test(arguments: Sequence[str]) -> None:
+    """`resnet-lightning test`: the errors of a checkpoint, in test-<evaluation>.json in the run's folder."""
+    run = prepare(arguments, "test")
     with interruptible():
         trainer = make_trainer(run)
-        if run.command == "validate" or not run.folder.is_dir():
-            work(run, trainer)
-            return
-        with locked(run.folder / result_file(run.command, data.evaluation), trainer.is_global_zero):
-            work(run, trainer)
+        with alone(run, trainer, result_file("test", run.data.evaluation)):
+            write_errors(run, trainer)
 
 
-def validate(run: PreparedRun, trainer: Trainer) -> None:
-    """Prints the errors of a checkpoint on the sets that are evaluated while training."""
-    how: dict[str, Any] = {"weights_only": run.config.weights_only, "verbose": run.config.verbose}
-    trainer.validate(run.model, datamodule=run.data, ckpt_path=run.checkpoint, **how)
+def predict(arguments: Sequence[str]) -> None:
+    """`resnet-lightning predict`: class probabilities, in predictions-<evaluation>.npy in the run's folder."""
+    run = prepare(arguments, "predict")
+    with interruptible():
+        trainer = make_trainer(run)
+        with alone(run, trainer, result_file("predict", run.data.evaluation)):
+            write_probabilities(run, trainer)
 
 
-def test(run: PreparedRun, trainer: Trainer) -> None:
-    """Measures the errors of a checkpoint and writes them to test-<evaluation>.json in the run's folder."""
+def alone(run: PreparedRun, trainer: Trainer, file: str) -> AbstractContextManager[None]:
+    """Keeps other processes away from the work on a file in a run's folder; weights from elsewhere have none yet."""
+    return locked(run.folder / file, trainer.is_global_zero and run.folder.is_dir())
+
+
+def write_errors(run: PreparedRun, trainer: Trainer) -> None:
     start = time.monotonic()
-    how: dict[str, Any] = {"weights_only": run.config.weights_only, "verbose": run.config.verbose}
-    [values] = trainer.test(run.model, datamodule=run.data, ckpt_path=run.checkpoint, **how)
+    [values] = trainer.test(run.model, datamodule=run.data, **of_checkpoint(run), verbose=run.config.verbose)
     values = {name.removeprefix("test/"): value for name, value in values.items()}
-    data = run.data
-    measured = tested_set(data)
-    check_count(trainer, data, "test", measured)
+    measured = tested_set(run.data)
+    check_count(trainer, run.data, "test", measured)
     if trainer.is_global_zero:
         name_weights(run, trainer)
         images = int(values["images"])
-        values |= {"images": images, "damaged_images": data.size(measured) - images}
+        values |= {"images": images, "damaged_images": run.data.size(measured) - images}
         write_json(
-            run.folder / result_file("test", data.evaluation),
+            run.folder / result_file("test", run.data.evaluation),
             {**about(run, trainer), **values, "seconds": round(time.monotonic() - start, 1)},
         )
 
 
-def predict(run: PreparedRun, trainer: Trainer) -> None:
-    """Writes the class probabilities of evaluated images to predictions-<evaluation>.npy in the run's folder."""
-    data = run.data
-    data.prepare_data()
-    data.setup("predict")
-    images = data.size(tested_set(data))
+def write_probabilities(run: PreparedRun, trainer: Trainer) -> None:
+    run.data.prepare_data()
+    run.data.setup("predict")
+    images = run.data.size(tested_set(run.data))
     file = PredictionFile(run.folder, identified(run, trainer), images)
-    data.predicted = file.done
+    run.data.predicted = file.done
     if done := int(file.done.sum()):
         print(f"going on after {done:,} of {images:,} images", flush=True)
     callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
     callbacks.append(file)
     if done < images:
-        trainer.predict(
-            run.model,
-            datamodule=data,
-            ckpt_path=run.checkpoint,
-            weights_only=run.config.weights_only,
-            return_predictions=False,
-        )
+        trainer.predict(run.model, datamodule=run.data, **of_checkpoint(run), return_predictions=False)
     elif trainer.is_global_zero:  # it was killed just before it could say so
         file.complete()
     if trainer.is_global_zero:
         name_weights(run, trainer)
     print(f"class probabilities of {images:,} images are in {file.path}")
+
+
+def of_checkpoint(run: PreparedRun) -> dict[str, Any]:
+    """What a Trainer's methods have to know to evaluate the weights that the command line names."""
+    return {"ckpt_path": run.checkpoint, "weights_only": run.config.weights_only}
 
 
 def tested_set(data: Any) -> str:
@@ -90,10 +97,9 @@ def tested_set(data: Any) -> str:
 
 def about(run: PreparedRun, trainer: Trainer) -> dict[str, Any]:
     """What numbers of an evaluation are of."""
-    data = run.data
     return {
-        "evaluation": data.evaluation,
-        "data": data.title,
+        "evaluation": run.data.evaluation,
+        "data": run.data.title,
         "checkpoint": str(run.checkpoint),
         "bn_batches": run.model.bn_batches,
         "precision": trainer.precision,

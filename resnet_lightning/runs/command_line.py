@@ -12,7 +12,8 @@ from lightning import LightningDataModule, Trainer, seed_everything
 from lightning.pytorch.cli import LightningArgumentParser
 
 from resnet_lightning.errors import BadInput
-from resnet_lightning.runs.folder import check_yaml, config_files, describe, run_folder
+from resnet_lightning.runs.folder import check_yaml, run_folder
+from resnet_lightning.runs.naming import config_files, describe
 from resnet_lightning.runs.trainers import check_settings, fill_in
 from resnet_lightning.training.classifier import Classifier
 

@@ -11,11 +11,12 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from resnet_lightning.data.batches import share_of
 from resnet_lightning.errors import BadInput, Diverged
 from resnet_lightning.files import remove_unfinished
-from resnet_lightning.runs.checkpoints import checkpoint_file, checkpoints, newest_whole_checkpoint, save_unless_whole
+from resnet_lightning.runs.checkpoint_io import save_unless_whole
+from resnet_lightning.runs.checkpoints import checkpoint_file, checkpoints, newest_whole_checkpoint
 from resnet_lightning.runs.command_line import PreparedRun
-from resnet_lightning.runs.folder import make_folder, read_json, refuse_other_configuration
+from resnet_lightning.runs.folder import make_folder, read_json, refuse_earlier_name, refuse_other_configuration
 from resnet_lightning.runs.locks import locked
-from resnet_lightning.runs.metrics_file import MetricsFile
+from resnet_lightning.runs.metrics_logger import MetricsFile
 from resnet_lightning.runs.progress import Progress
 from resnet_lightning.runs.record import RunRecord, Tracker
 from resnet_lightning.runs.resume import ExactResume, take_as_many_threads
@@ -70,8 +71,11 @@ def look_into_folder(run: PreparedRun) -> dict[str, Any] | None:
     result = read_json(run.folder / "result.json")
     if result is not None and "state" not in result:
         raise BadInput(f"{run.folder / 'result.json'} is damaged (no state): delete it")
+    settings = yaml.safe_load(run.text)
     if result or checkpoints(run.folder / "checkpoints"):
-        refuse_other_configuration(run.folder, yaml.safe_load(run.text))
+        refuse_other_configuration(run.folder, settings)
+    elif not run.config.run:
+        refuse_earlier_name(run.folder, **run.identity, now=settings)
     return result
 
 

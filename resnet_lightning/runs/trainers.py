@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 
 from resnet_lightning.data.imagenet import ITERATIONS, size_of
 from resnet_lightning.errors import BadInput
-from resnet_lightning.runs.checkpoints import AtomicCheckpointIO
+from resnet_lightning.runs.checkpoint_io import AtomicCheckpointIO
 from resnet_lightning.training.devices import fastest_safe_precision
 
 IMAGENET = "resnet_lightning.data.ImageNet"  # as configurations name it
@@ -39,6 +40,7 @@ def make_trainer(
         given["enable_model_summary"] = False
     if not given["logger"]:
         given["enable_checkpointing"] = False
+    torch.set_float32_matmul_precision("high")
     try:
         return Trainer(**given)
     except (TypeError, ValueError) as error:
