@@ -1,5 +1,6 @@
 """A command line becomes a prepared run: its settings, name and folder, network and data."""
 
+import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,6 +64,8 @@ def prepare(arguments: Sequence[str], command: str = "fit", watched: bool = True
     Raises:
         BadInput, ArgumentError: if something given makes no sense.
     """
+    for package in ("lightning.pytorch", "lightning.fabric"):  # whose import has set their levels
+        logging.getLogger(package).setLevel(logging.WARNING)
     for path in config_files(arguments):
         check_yaml(path)
     experiment, changes = describe(arguments)
