@@ -10,9 +10,9 @@ from rich.console import Console
 
 from resnet_lightning.benchmarks.costs import Machine, Run, rates, read_run, run_seconds, step
 from resnet_lightning.errors import BadInput
-from resnet_lightning.reporting.groups import NOTHING
+from resnet_lightning.reporting.cells import NOTHING
 from resnet_lightning.reporting.table import Table, show_tables, to_markdown
-from resnet_lightning.studies import STUDIES, Study
+from resnet_lightning.studies import STUDIES, Study, find_study
 from resnet_lightning.studies.execution.jobs import list_jobs
 
 GPUS = (1, 8, 64)
@@ -75,7 +75,7 @@ def plan(inputs: Inputs) -> None:
 def plan_tables(inputs: Inputs) -> list[Table]:
     """What goes in, every study, and one step of some networks."""
     machine = choose_machine(inputs, *map(read_experiment, TIMED))  # first, so that bad speeds are refused at once
-    studies = {name: study for name, study in STUDIES.items() if study.experiments}
+    studies = {name: study for name in STUDIES if (study := find_study(name)).experiments}
     runs = {name: read_experiment(name) for study in studies.values() for name in study.experiments}
     return [
         input_table(inputs, machine),

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import yaml
 from resnet_lightning.errors import BadInput
 from resnet_lightning.runs.checkpoints import iteration_of
 from resnet_lightning.runs.folder import RESULTS, read_json
+from resnet_lightning.runs.identity import is_shipped
 from resnet_lightning.runs.metrics_file import read_metrics
 
 GIVEN = ("experiment", "seed", "network", "depth", "shortcut", "parameters", "iterations", "data", "train_images")
@@ -24,6 +25,7 @@ class Run:
 
     Args:
         network: as the tables name it: plain-20, ResNet-20 (option A), ResNet-20 B.
+        family: of the network: plain, ResNet, or what another network calls its own.
         shortcut: "A", "B", "C", or "none" for a plain network.
         iterations: planned.
         changes: what differs from the experiment's file.
@@ -42,6 +44,7 @@ class Run:
     experiment: str
     seed: int
     network: str
+    family: str
     depth: int
     shortcut: str
     parameters: int
@@ -77,6 +80,12 @@ class Run:
         """The images that test_error is of, in a word: test or validation."""
         columns = {column for row in self.rows.values() for column in row}
         return "validation" if "val/error" in columns and "test/error" not in columns else "test"
+
+    @cached_property
+    def shipped(self) -> bool:
+        """Whether its configuration is that of the experiment as this package ships it."""
+        config = self.folder / "config.yaml"
+        return config.exists() and is_shipped(config.read_text(encoding="utf-8", errors="replace"), self.experiment)
 
     def last(self, column: str) -> float | None:
         """The latest value of a column of metrics.csv, or None if it was never measured."""
@@ -126,6 +135,8 @@ def _load(folder: Path) -> Run | None:
             folder=folder,
             changes=tuple(info["changes"]),
             **{name: info[name] for name in GIVEN},
+            # Runs from before it was recorded have it in their name: plain-20, ResNet-20 B.
+            family=info.get("family") or info["network"].partition("-")[0],
             state="evaluated" if info.get("weights") else result.get("state", "unfinished"),
             iteration=result.get("iteration", max(rows, default=0)),
             train_error=result.get("train_error"),

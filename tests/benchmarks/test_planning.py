@@ -23,7 +23,7 @@ from resnet_lightning.benchmarks.costs import (
 from resnet_lightning.benchmarks.plan import DECODED, makespan
 from resnet_lightning.cli import main
 from resnet_lightning.reporting.table import Table, to_markdown
-from resnet_lightning.studies import STUDIES
+from resnet_lightning.studies import find_study
 from resnet_lightning.studies.execution.jobs import list_jobs
 
 pytestmark = pytest.mark.filterwarnings("ignore:::lightning")  # main() does the same
@@ -222,11 +222,13 @@ def check_runs(runs: dict[str, Run], machines: list[list[Machine]]) -> Check:
     begun = replace(twenty, iterations=6000, evaluations=5, checkpoints=12)
     predicted = [seconds([begun], m)[0] - START for m in as_fast(machines[0], twenty, 533)]
     check.add("6,000 iterations of ResNet-20", "s", 1497, predicted)
-    degradation = [read(experiment, "cifar10", 6000) for experiment in STUDIES["degradation"].experiments]
+    degradation = [read(experiment, "cifar10", 6000) for experiment in find_study("degradation").experiments]
     check.add("degradation, 16×16", "min, CPU", 43, [sum(seconds(degradation, m)) / 60 for m in core])
-    demo = [read(experiment) for experiment in STUDIES["demo"].experiments]
+    demo = [read(experiment) for experiment in find_study("demo").experiments]
     check.add("demo", "s", 108, [makespan(seconds(demo, m), 2) for m in core])
-    table2 = [replace(read(experiment, "imagenet", 300), images=3925) for experiment in STUDIES["table2"].experiments]
+    table2 = [
+        replace(read(experiment, "imagenet", 300), images=3925) for experiment in find_study("table2").experiments
+    ]
     check.add("table 2, 64×64", "min", 16, [makespan(seconds(table2, m, "ten_crop"), 2) / 60 for m in core])
     for run, measured in ((table2[3], 62), (table2[1], 90)):
         predicted = [sum(seconds([run], m, "ten_crop")) - sum(seconds([run], m)) for m in core]

@@ -20,13 +20,19 @@ from resnet_lightning.evaluation.lesions import blocks, lesion, lesions, watch
 from resnet_lightning.networks import ResNet, cifar_resnet, imagenet_resnet, vgg16
 from resnet_lightning.networks.layers import layers
 from resnet_lightning.networks.mlp import SigmoidMLP
-from resnet_lightning.reporting.gradients import gradient_heat, gradient_lines, gradient_table, verdict
-from resnet_lightning.reporting.lesions import lesion_figure, lesion_table
-from resnet_lightning.reporting.responses import figure7, figure7_table, order_sentence
-from resnet_lightning.reporting.vanishing import gradient_norms, ratio
 from resnet_lightning.runs.command_line import CommandLine
 from resnet_lightning.runs.metrics_file import read_metrics
 from resnet_lightning.runs.reading import load_runs
+from resnet_lightning.studies.figure7 import draw as figure7
+from resnet_lightning.studies.figure7 import order_sentence
+from resnet_lightning.studies.figure7 import tables as figure7_table
+from resnet_lightning.studies.gradients import draw_heat as gradient_heat
+from resnet_lightning.studies.gradients import draw_lines as gradient_lines
+from resnet_lightning.studies.gradients import tables as gradient_table
+from resnet_lightning.studies.gradients import verdict
+from resnet_lightning.studies.lesions import draw as lesion_figure
+from resnet_lightning.studies.lesions import tables as lesion_table
+from resnet_lightning.studies.vanishing import gradient_norms, ratio
 
 ALL = [f"cifar10/{family}{depth}" for family in ("figure6/plain", "table6/resnet") for depth in (20, 56, 110)]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from made_up_runs import load, write_run
 
-from resnet_lightning.reporting.page import write_page
+from resnet_lightning.reporting.page import Picture, write_page
 from resnet_lightning.reporting.table import Table
-from resnet_lightning.reporting.tables import table6
 from resnet_lightning.runs.reading import Run
 from resnet_lightning.studies.report import report
+from resnet_lightning.studies.table6 import tables as table6
 
 HOSTILE = "<script>alert(1)</script>&amp;\"'"
 OUTLINE = "M 0.123456 1.987654 L 2 3"
@@ -69,7 +69,7 @@ def page(tmp_path: Path) -> Path:
 
 def write(root: Path, runs: list[Run]) -> Path:
     hostile = Table(HOSTILE, ("Network", HOSTILE), ((HOSTILE, HOSTILE),), (HOSTILE,))
-    pictures = [(root / "curves.svg", HOSTILE)]
+    pictures = [Picture(root / "curves.svg", HOSTILE, "")]
     return write_page(HOSTILE, "4.2", [*table6(runs), hostile], pictures, runs, root / "reports", "table6")
 
 

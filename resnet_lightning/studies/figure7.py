@@ -1,55 +1,63 @@
-"""Figure 7: standard deviations of layer responses in the paper's layout, their medians, and how they came about."""
+"""Figure 7: standard deviations of layer responses, sorted, their medians, and how they came about (section 4.2)."""
+
+from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from resnet_lightning.reporting.cells import about, length, setting_table
-from resnet_lightning.reporting.curves import TEXT_SIZE, colour, quiet
-from resnet_lightning.reporting.groups import NOTHING, by_network, groups, seeds
+from resnet_lightning.reporting.cells import NOTHING, about, length, seeds
+from resnet_lightning.reporting.colours import colours
+from resnet_lightning.reporting.curves import TEXT_SIZE, quiet
 from resnet_lightning.reporting.layerwise import mean_rows
+from resnet_lightning.reporting.setting_tables import Networks, Rows, names_of, table_per_setting
+from resnet_lightning.reporting.settings import Setting, by_network, groups, whole
 from resnet_lightning.reporting.table import Table
-from resnet_lightning.reporting.tables import UNMEASURED
 from resnet_lightning.runs.folder import RESPONSES
 from resnet_lightning.runs.reading import Run, paper
+from resnet_lightning.studies import Drawing, Study
+from resnet_lightning.studies.experiments import PLAIN, RESNETS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
-def figure7_table(runs: Sequence[Run]) -> list[Table]:
+def tables(runs: Sequence[Run]) -> list[Table]:
     """Medians over the layers of the standard deviations of their responses: one table per setting."""
+    return table_per_setting("Figure 7", runs, _rows, whole("CIFAR-10"))
+
+
+def _rows(setting: Setting, networks: Networks) -> tuple[Rows, list[str]]:
     published = paper()["figures"]["fig7"]["read_off"]
-    tables = []
-    for setting, group in groups(runs) or [(UNMEASURED, [])]:
-        networks = by_network(group)
-        rows, medians = [], {}
-        for name in dict.fromkeys([*(published["median_std"] if setting.full else ()), *networks]):
-            own = networks.get(name, [])
-            found = mean_rows(own, RESPONSES)
-            last = found[max(found)] if found else np.array([])
-            if found and np.isfinite(last).all():
-                medians[name] = float(np.median(last))
-            row = {"Network": name, "Layers": str(len(last) or NOTHING)}
-            if setting.cifar10:
-                row["Published median"] = about(published["median_std"].get(name))
-            row["Measured median"] = f"{medians.get(name, np.nan):.2f}" if found else NOTHING
-            if setting.cifar10:
-                row["Published first layer"] = about(published["first_layer"].get(name))
-            row["First layer"] = f"{last[0]:.2f}" if found else NOTHING
-            row["Smallest"] = f"{last.min():.2f}" if found else NOTHING
-            row["Largest"] = f"{last.max():.2f}" if found else NOTHING
-            row["At iteration"] = f"{max(found):,}" if found else NOTHING
-            rows.append(row | {"Seeds": seeds(own)} | length(setting, own))
-        notes = [
-            order_sentence(medians),
-            "Standard deviation of a layer's output after batch normalisation, before the ReLU or the addition, over "
-            "all test images, positions and channels.",
-            f"Published: read off the printed Figure 7, to ±{published['tol']}; the paper does not say over what it "
-            "took the standard deviation.",
-        ]
-        tables.append(setting_table("Figure 7", setting, group, rows, notes[: 2 + setting.cifar10]))
-    return tables
+    rows, medians = [], {}
+    for name in names_of(setting, published["median_std"], networks):
+        own = networks.get(name, [])
+        found = mean_rows(own, RESPONSES)
+        last = found[max(found)] if found else np.array([])
+        if found and np.isfinite(last).all():
+            medians[name] = float(np.median(last))
+        row = {"Network": name, "Layers": str(len(last) or NOTHING)}
+        if setting.cifar10:
+            row["Published median"] = about(published["median_std"].get(name))
+        row["Measured median"] = f"{medians.get(name, np.nan):.2f}" if found else NOTHING
+        if setting.cifar10:
+            row["Published first layer"] = about(published["first_layer"].get(name))
+        row["First layer"] = f"{last[0]:.2f}" if found else NOTHING
+        row["Smallest"] = f"{last.min():.2f}" if found else NOTHING
+        row["Largest"] = f"{last.max():.2f}" if found else NOTHING
+        row["At iteration"] = f"{max(found):,}" if found else NOTHING
+        rows.append(row | {"Seeds": seeds(own)} | length(setting, own))
+    notes = [
+        order_sentence(medians),
+        "Standard deviation of a layer's output after batch normalisation, before the ReLU or the addition, over "
+        "all test images, positions and channels.",
+        f"Published: read off the printed Figure 7, to ±{published['tol']}; the paper does not say over what it "
+        "took the standard deviation.",
+    ]
+    return rows, notes[: 2 + setting.cifar10]
 
 
 def order_sentence(medians: dict[str, float]) -> str:
@@ -73,10 +81,13 @@ def _verdict(conditions: Sequence[bool], yes: str, no: str) -> str:
     return yes if all(conditions) else f"{yes} in some cases only" if any(conditions) else no
 
 
-def figure7(runs: Sequence[Run]) -> Figure:
+def draw(runs: Sequence[Run]) -> Figure:
     """Standard deviations by layer, sorted by magnitude, and their median by iteration, of runs of one setting."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(6.2, 6.6), layout="constrained")
     panels = figure.subplots(3, 1)
+    shades = colours(runs)
     for name, own in by_network(runs).items():
         found = mean_rows(own, RESPONSES)
         if not found:
@@ -86,8 +97,8 @@ def figure7(runs: Sequence[Run]) -> Figure:
         medians = [float(np.median(values)) for values in found.values()]
         curves = ((layers, last), (layers, np.sort(last)[::-1]), (list(found), medians))
         for axes, (x, y) in zip(panels, curves, strict=True):
-            style = "--" if own[0].shortcut == "none" else "-"
-            axes.plot(x, y, style, color=colour(own[0].depth), linewidth=1.1, label=name)
+            style = "--" if own[0].family == "plain" else "-"
+            axes.plot(x, y, style, color=shades[name], linewidth=1.1, label=name)
     words = ("layer index (original)", "layer index (sorted by magnitude)", "iterations (median over the layers)")
     for axes, label in zip(panels, words, strict=True):
         quiet(axes)
@@ -99,3 +110,14 @@ def figure7(runs: Sequence[Run]) -> Figure:
         panels[0].legend(fontsize=TEXT_SIZE - 0.5, frameon=False, ncols=3, loc="upper right")
     figure.suptitle("\n".join(textwrap.wrap(groups(runs)[0][0].title, 86)), fontsize=TEXT_SIZE + 0.5)
     return figure
+
+
+STUDY = Study(
+    title="Figure 7: layer responses of plain and residual networks on CIFAR-10",
+    section="4.2",
+    experiments=(RESNETS[110], PLAIN[56], RESNETS[56], PLAIN[20], RESNETS[20]),
+    evaluation="",
+    command="",
+    tables=tables,
+    figures={"": Drawing(draw, "Standard deviations of layer responses, by layer, sorted, and by iteration")},
+)

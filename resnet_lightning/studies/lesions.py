@@ -1,68 +1,73 @@
-"""The lesion study: test errors without single blocks or with two swapped, and how much a block adds to its input."""
+"""What the blocks have learned: the error without each, or with two swapped, and how much it adds (section 4.2)."""
+
+from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
 from itertools import pairwise
 from statistics import mean, median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from resnet_lightning.reporting.cells import setting_table
-from resnet_lightning.reporting.curves import TEXT_SIZE, colour, quiet
-from resnet_lightning.reporting.groups import NOTHING, by_network, groups
+from resnet_lightning.reporting.cells import NOTHING
+from resnet_lightning.reporting.colours import colours
+from resnet_lightning.reporting.curves import TEXT_SIZE, quiet
+from resnet_lightning.reporting.figures import by_family
+from resnet_lightning.reporting.setting_tables import Networks, Rows, table_per_setting
+from resnet_lightning.reporting.settings import Setting, by_network, groups
 from resnet_lightning.reporting.table import Table
 from resnet_lightning.runs.folder import LESIONS
 from resnet_lightning.runs.reading import Run, read_json_or_nothing, skip
+from resnet_lightning.studies import Drawing, Study
+from resnet_lightning.studies.experiments import TWENTY_AND_FIFTY_SIX
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SURVIVED = 5.0  # points of test error that a deletion may cost
 
 
-def lesion_table(runs: Sequence[Run]) -> list[Table]:
+def tables(runs: Sequence[Run]) -> list[Table]:
     """Test errors (percent) after lesions, over the blocks of each network: one table per setting."""
-    tables = []
-    for setting, group in groups(runs):
-        rows = []
-        for name, own in by_network(group).items():
-            found = [contents for run in own if (contents := _read(run))]
-            if not found:
-                continue
-            deleted, swapped, sizes = (_values(found, kind) for kind in ("deleted", "swapped", "size"))
-            intact = mean(contents["error"] for contents in found)
-            survived = sum(error < intact + SURVIVED for error in deleted)
-            rows.append(
-                {
-                    "Network": name,
-                    "Blocks": str(len(found[0]["blocks"])),
-                    "Test error %": f"{intact:.2f}",
-                    "Block deleted: median %": f"{median(deleted):.2f}",
-                    "worst %": f"{max(deleted):.2f}",
-                    f"within {SURVIVED:g} points": f"{survived} of {len(deleted)}",
-                    "Neighbours swapped: median %": f"{median(swapped):.2f}" if swapped else NOTHING,
-                    "Swapped: worst %": f"{max(swapped):.2f}" if swapped else NOTHING,
-                    "F(x) / x: median": f"{median(sizes):.2f}",
-                    "F(x) / x: last block": f"{sizes[-1]:.2f}",
-                    "Seeds": str(len(found)),
-                }
-            )
-        notes = [
-            size_sentence(group),
-            "Deleted: F is left out, and the shortcut stays; in a plain network what option A would be stands in its "
-            "place. Swapped with the next block of the same shape. Nothing is trained afterwards.",
-            "F(x) / x: root mean squares over the test set of what a block adds, before the ReLU, and of what it is "
-            "added to; in a plain network of what it makes of x.",
-        ]
-        if rows:
-            tables.append(setting_table("Lesions", setting, group, rows, notes))
-    return tables
+    return table_per_setting("Lesions", runs, _rows)
 
 
-def size_sentence(runs: Sequence[Run]) -> str:
+def _rows(_: Setting, networks: Networks) -> tuple[Rows, list[str]]:
+    each = {name: [contents for run in own if (contents := _read(run))] for name, own in networks.items()}
+    return [_row(name, found) for name, found in each.items() if found], [
+        size_sentence(networks),
+        "Deleted: F is left out, and the shortcut stays; in a plain network what option A would be stands in its "
+        "place. Swapped with the next block of the same shape. Nothing is trained afterwards.",
+        "F(x) / x: root mean squares over the test set of what a block adds, before the ReLU, and of what it is "
+        "added to; in a plain network of what it makes of x.",
+    ]
+
+
+def _row(name: str, found: Sequence[dict[str, Any]]) -> dict[str, str]:
+    deleted, swapped, sizes = (_values(found, kind) for kind in ("deleted", "swapped", "size"))
+    intact = mean(contents["error"] for contents in found)
+    survived = sum(error < intact + SURVIVED for error in deleted)
+    return {
+        "Network": name,
+        "Blocks": str(len(found[0]["blocks"])),
+        "Test error %": f"{intact:.2f}",
+        "Block deleted: median %": f"{median(deleted):.2f}",
+        "worst %": f"{max(deleted):.2f}",
+        f"within {SURVIVED:g} points": f"{survived} of {len(deleted)}",
+        "Neighbours swapped: median %": f"{median(swapped):.2f}" if swapped else NOTHING,
+        "Swapped: worst %": f"{max(swapped):.2f}" if swapped else NOTHING,
+        "F(x) / x: median": f"{median(sizes):.2f}",
+        "F(x) / x: last block": f"{sizes[-1]:.2f}",
+        "Seeds": str(len(found)),
+    }
+
+
+def size_sentence(networks: Networks) -> str:
     """Whether deeper ResNets modify the signal less, as section 4.2 concludes from figure 7."""
     sizes = {}
-    for own in by_network([run for run in runs if run.shortcut != "none"]).values():
-        if found := [contents for run in own if (contents := _read(run))]:
+    for own in networks.values():
+        if own[0].family == "ResNet" and (found := [contents for run in own if (contents := _read(run))]):
             sizes[own[0].depth] = median(_values(found, "size"))
     if len(sizes) < 2:
         return ""
@@ -73,11 +78,12 @@ def size_sentence(runs: Sequence[Run]) -> str:
     return f"Blocks of deeper ResNets modify the signal {verdict}: F(x) / x is {numbers} (medians)."
 
 
-def lesion_figure(runs: Sequence[Run]) -> Figure:
+def draw(runs: Sequence[Run]) -> Figure:
     """Test error by deleted or swapped block (above) and F(x) / x by block (below), of plain networks and ResNets."""
-    families = {"plain": [run for run in runs if run.shortcut == "none"]}
-    families["ResNet"] = [run for run in runs if run.shortcut != "none"]
-    families = {name: own for name, own in families.items() if any(map(_read, own))}
+    from matplotlib.figure import Figure
+
+    families = {name: own for name, own in by_family(runs).items() if any(map(_read, own))}
+    shades = colours(runs)
     figure = Figure(figsize=(0.4 + 3.3 * max(1, len(families)), 5.0), layout="constrained")
     panels = figure.subplots(2, max(1, len(families)), squeeze=False, sharey="row", height_ratios=(3, 2))
     for (above, below), (family, members) in zip(panels.T, families.items(), strict=False):
@@ -85,7 +91,7 @@ def lesion_figure(runs: Sequence[Run]) -> Figure:
             found = [contents for run in own if (contents := _read(run))]
             if not found:
                 continue
-            shade, numbers = colour(own[0].depth), np.arange(1, len(found[0]["blocks"]) + 1)
+            shade, numbers = shades[name], np.arange(1, len(found[0]["blocks"]) + 1)
             intact = mean(contents["error"] for contents in found)
             above.axhline(intact, color=shade, linewidth=0.8, linestyle=":")
             above.plot(numbers, _values(found, "deleted"), "o", color=shade, ms=3.2, label=f"{name}, deleted")
@@ -125,3 +131,14 @@ def _values(found: Sequence[dict[str, Any]], kind: str) -> list[float]:
     """The mean over seeds for each block that has such a value, in order."""
     names = [name for name, block in found[0]["blocks"].items() if kind in block]
     return [mean(contents["blocks"][name][kind] for contents in found) for name in names]
+
+
+STUDY = Study(
+    title="What the blocks have learned: their size, and the error without them",
+    section="4.2",
+    experiments=TWENTY_AND_FIFTY_SIX,
+    evaluation="center",
+    command="lesions",
+    tables=tables,
+    figures={"": Drawing(draw, "Test errors after lesions, and sizes of F(x) beside x, by block")},
+)
