@@ -22,7 +22,8 @@ from resnet_lightning.networks import ResNet
 from resnet_lightning.networks.layers import layers
 from resnet_lightning.networks.shortcuts import make_shortcut
 from resnet_lightning.runs.command_line import CommandLine
-from resnet_lightning.runs.folder import LESIONS, config_files, read_json, write_json
+from resnet_lightning.runs.folder import LESIONS, read_json, write_json
+from resnet_lightning.runs.naming import config_files
 
 USAGE = "--config RUN/config.yaml --ckpt_path RUN/checkpoints/iteration=N.ckpt [options of test]"
 

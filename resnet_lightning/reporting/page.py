@@ -120,7 +120,7 @@ def _section(table: Table, pictures: Sequence[Picture], shared: Mapping[str, int
     """A table below its title, beside its figures or, if it is wide, below them, and what is said of it alone."""
     said = [*table.notes, *table.caveats]
     notes = [make("p", note, class_="notes") for note in said if note not in shared]
-    if numbers := [shared[note] for note in said if note in shared]:
+    if numbers := sorted(shared[note] for note in said if note in shared):
         links = [make("a", str(number), href=f"#note-{number}") for number in numbers]
         separated = [part for link in links for part in (", ", link)][1:]
         notes.append(make("p", "Notes ", *separated, class_="notes"))

@@ -50,7 +50,8 @@ def caveats(setting: Setting, group: Sequence[Run], rows: Rows) -> list[str]:
         images = " or ".join(f"{number:,}" for number in sorted({run.train_images for run in group}))
         said.append(f"Trained on {images} images.")
     if kept := sum(run.kept for run in group):
-        said.append(f"{kept} of {len(group)} runs are from {RESULTS}/, made earlier.")
+        how_many = f"{kept} of {len(group)}" if kept < len(group) else "All"
+        said.append(f"{how_many} runs are from {RESULTS}/, made earlier.")
     if any(cell.startswith("at ") for row in rows for cell in row.values()):
         said.append("“at …” is a run that is not finished, or an earlier checkpoint; no mean counts it.")
     if setting.papers and not setting.full and any(column.startswith("Published") for column in rows[0]):

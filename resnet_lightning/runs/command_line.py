@@ -29,10 +29,9 @@ from resnet_lightning.runs.checkpoints import (
 )
 from resnet_lightning.runs.folder import (
     check_yaml,
-    config_files,
-    describe,
     make_folder,
     read_json,
+    refuse_earlier_name,
     refuse_other_configuration,
     result_file,
     run_folder,
@@ -40,6 +39,7 @@ from resnet_lightning.runs.folder import (
 )
 from resnet_lightning.runs.locks import RunLock
 from resnet_lightning.runs.metrics_logger import MetricsFile
+from resnet_lightning.runs.naming import config_files, describe
 from resnet_lightning.runs.progress import Progress
 from resnet_lightning.runs.record import RunRecord
 from resnet_lightning.runs.stop import StopWhenAsked
@@ -132,6 +132,9 @@ class CommandLine(LightningCLI):
         self.config_text = self._parser("fit").dump(config, skip_unset=False)
         if self.result or checkpoints(self.folder / "checkpoints"):
             refuse_other_configuration(self.folder, yaml.safe_load(self.config_text))
+        elif not config.run:
+            now = yaml.safe_load(self.config_text)
+            refuse_earlier_name(self.folder, self.experiment, self.changes, self.seed, now)
 
     def _run_subcommand(self, subcommand: str) -> None:
         try:

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ import yaml
 
 from resnet_lightning.errors import BadInput
 from resnet_lightning.runs.checkpoints import iteration_of
+from resnet_lightning.runs.experiments import as_shipped
 from resnet_lightning.runs.folder import RESULTS, read_json
-from resnet_lightning.runs.identity import is_shipped
 from resnet_lightning.runs.metrics_file import read_metrics
 
 GIVEN = ("experiment", "seed", "network", "depth", "shortcut", "parameters", "iterations", "data", "train_images")
@@ -29,6 +29,7 @@ class Run:
         shortcut: "A", "B", "C", or "none" for a plain network.
         iterations: planned.
         changes: what differs from the experiment's file.
+        shipped: whether its configuration is that of the experiment's files.
         data: what it was trained and tested on, in words.
         state: "finished", "diverged", "unfinished" (going on or interrupted), or "evaluated" (weights of others).
         iteration: reached so far.
@@ -50,6 +51,7 @@ class Run:
     parameters: int
     iterations: int
     changes: tuple[str, ...]
+    shipped: bool
     data: str
     train_images: int
     state: str
@@ -80,12 +82,6 @@ class Run:
         """The images that test_error is of, in a word: test or validation."""
         columns = {column for row in self.rows.values() for column in row}
         return "validation" if "val/error" in columns and "test/error" not in columns else "test"
-
-    @cached_property
-    def shipped(self) -> bool:
-        """Whether its configuration is that of the experiment as this package ships it."""
-        config = self.folder / "config.yaml"
-        return config.exists() and is_shipped(config.read_text(encoding="utf-8", errors="replace"), self.experiment)
 
     def last(self, column: str) -> float | None:
         """The latest value of a column of metrics.csv, or None if it was never measured."""
@@ -134,6 +130,7 @@ def _load(folder: Path) -> Run | None:
         run = Run(
             folder=folder,
             changes=tuple(info["changes"]),
+            shipped=_is_shipped(folder / "config.yaml", info),
             **{name: info[name] for name in GIVEN},
             # Runs from before it was recorded have it in their name: plain-20, ResNet-20 B.
             family=info.get("family") or info["network"].partition("-")[0],
@@ -151,6 +148,13 @@ def _load(folder: Path) -> Run | None:
     if run.state != "unfinished":
         return run
     return replace(run, train_error=run.last("train/error"), test_error=run.last("test/error"))
+
+
+def _is_shipped(config: Path, info: dict[str, Any]) -> bool:
+    try:
+        return as_shipped(info, config.read_text(encoding="utf-8") if config.exists() else "")
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError):
+        return False  # a damaged one is nobody's experiment
 
 
 def _evaluations(folder: Path, data: str) -> dict[str, dict[str, Any]]:

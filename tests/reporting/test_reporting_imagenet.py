@@ -236,7 +236,7 @@ def test_shortened_and_smaller_runs_stand_apart_with_the_papers_for_orientation(
         "Changed runs on ImageNet at 64×64: 600,000 iterations; changed: image_size=64",
     ]
     for table in tables:
-        assert [cells[0] for cells in table.rows] == ["ResNet-50"] and "orientation only" in table.notes[-1]
+        assert [cells[0] for cells in table.rows] == ["ResNet-50"] and "orientation only" in table.paragraphs[-1]
         assert row(table, "ResNet-50")["Difference top-1"] == "–"
 
 

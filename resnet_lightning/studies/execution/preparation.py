@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from resnet_lightning.cli import guarded
+from resnet_lightning.errors import guarded
 from resnet_lightning.studies.execution.jobs import Job
 
 
