@@ -38,9 +38,14 @@ STUDIES = (
 
 
 class Drawing(NamedTuple):
-    """A figure: how it is drawn from the runs of one setting, and what it shows, for those who cannot see it."""
+    """A figure.
 
-    draw: "Callable[[Sequence[Run]], Figure]"
+    Args:
+        draw: from the runs of one setting; None where they have nothing for it.
+        words: what it shows, for those who cannot see it.
+    """
+
+    draw: "Callable[[Sequence[Run]], Figure | None]"
     words: str
 
 

@@ -81,23 +81,23 @@ def _verdict(conditions: Sequence[bool], yes: str, no: str) -> str:
     return yes if all(conditions) else f"{yes} in some cases only" if any(conditions) else no
 
 
-def draw(runs: Sequence[Run]) -> Figure:
+def draw(runs: Sequence[Run]) -> Figure | None:
     """Standard deviations by layer, sorted by magnitude, and their median by iteration, of runs of one setting."""
     from matplotlib.figure import Figure
 
+    networks, shades = by_network(runs), colours(runs)
+    recorded = {name: found for name, own in networks.items() if (found := mean_rows(own, RESPONSES))}
+    if not recorded:
+        return None
     figure = Figure(figsize=(6.2, 6.6), layout="constrained")
     panels = figure.subplots(3, 1)
-    shades = colours(runs)
-    for name, own in by_network(runs).items():
-        found = mean_rows(own, RESPONSES)
-        if not found:
-            continue
+    for name, found in recorded.items():
         last = found[max(found)]
         layers = np.arange(1, len(last) + 1)
         medians = [float(np.median(values)) for values in found.values()]
         curves = ((layers, last), (layers, np.sort(last)[::-1]), (list(found), medians))
         for axes, (x, y) in zip(panels, curves, strict=True):
-            style = "--" if own[0].family == "plain" else "-"
+            style = "--" if networks[name][0].family == "plain" else "-"
             axes.plot(x, y, style, color=shades[name], linewidth=1.1, label=name)
     words = ("layer index (original)", "layer index (sorted by magnitude)", "iterations (median over the layers)")
     for axes, label in zip(panels, words, strict=True):
@@ -106,8 +106,7 @@ def draw(runs: Sequence[Run]) -> Figure:
         axes.set_ylabel("std", fontsize=TEXT_SIZE, labelpad=1)
         axes.set_xlim(left=0)
         axes.set_ylim(bottom=0)
-    if panels[0].lines:
-        panels[0].legend(fontsize=TEXT_SIZE - 0.5, frameon=False, ncols=3, loc="upper right")
+    panels[0].legend(fontsize=TEXT_SIZE - 0.5, frameon=False, ncols=3, loc="upper right")
     figure.suptitle("\n".join(textwrap.wrap(groups(runs)[0][0].title, 86)), fontsize=TEXT_SIZE + 0.5)
     return figure
 

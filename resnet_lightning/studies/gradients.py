@@ -23,6 +23,8 @@ from resnet_lightning.runs.reading import Run
 from resnet_lightning.studies import Drawing, Study
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
     from matplotlib.figure import Figure
 
 WITHOUT = " without BN"  # at the end of a network's name
@@ -127,14 +129,17 @@ def _names(depths: Sequence[int]) -> str:
     return " and ".join(f"plain-{depth}" for depth in depths)
 
 
-def draw_lines(runs: Sequence[Run]) -> Figure:
+def draw_lines(runs: Sequence[Run]) -> Figure | None:
     """The norm of each layer at initialisation and at the last iteration measured, one panel per family."""
     from matplotlib.figure import Figure
 
     families, shades = _by_family(runs), colours(runs)
-    columns = min(2, len(families)) or 1
-    figure = Figure(figsize=(3.3 * columns, 0.4 + 2.3 * -(-len(families) // columns)), layout="constrained")
-    panels = figure.subplots(-(-len(families) // columns), columns, squeeze=False, sharex=True).ravel()
+    if not families:
+        return None
+    columns = min(2, len(families))
+    lines = -(-len(families) // columns)
+    figure = Figure(figsize=(3.3 * columns, 0.4 + 2.3 * lines), layout="constrained")
+    panels = figure.subplots(lines, columns, squeeze=False, sharex=True).ravel()
     for axes, (family, networks) in zip(panels, families.items(), strict=False):
         for depth, (name, rows) in networks.items():
             for iteration, style, width in ((min(rows), "-", 1.4), (max(rows), ":", 1.1)):
@@ -147,49 +152,52 @@ def draw_lines(runs: Sequence[Run]) -> Figure:
         axes.set_title(family, fontsize=TEXT_SIZE + 0.5)
         axes.set_xlabel("first to last layer, in fractions of the depth", fontsize=TEXT_SIZE, labelpad=1)
         axes.set_ylabel("gradient norm", fontsize=TEXT_SIZE, labelpad=1)
-    if families:
-        panels[0].legend(fontsize=TEXT_SIZE - 1, frameon=False)
+    panels[0].legend(fontsize=TEXT_SIZE - 1, frameon=False)
     for axes in panels[len(families) :]:
         axes.set_visible(False)
     _title(figure, groups(runs)[0][0], "solid: at initialisation; dotted: at the last iteration measured", columns)
     return figure
 
 
-def draw_heat(runs: Sequence[Run]) -> Figure:
+def draw_heat(runs: Sequence[Run]) -> Figure | None:
     """The norm of each layer (upwards from the first) by iteration, in colour: one panel per network."""
-    from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
 
     families = _by_family(runs)
+    if not families:
+        return None
     depths = sorted({depth for networks in families.values() for depth in networks})
-    size = (0.9 + 2.0 * max(1, len(depths)), 0.6 + 1.5 * max(1, len(families)))
+    size = (0.9 + 2.0 * len(depths), 0.6 + 1.5 * len(families))
     figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(max(1, len(families)), max(1, len(depths)), squeeze=False)
-    mesh = None
-    for line, (family, networks) in zip(panels, families.items(), strict=False):
+    panels = figure.subplots(len(families), len(depths), squeeze=False)
+    for line, (family, networks) in zip(panels, families.items(), strict=True):
         for axes, depth in zip(line, depths, strict=True):
-            if depth not in networks:
-                axes.set_visible(False)
-                continue
-            _, rows = networks[depth]
-            values = np.array([np.clip(_finite(rows[iteration]), LOWEST, HIGHEST) for iteration in rows]).T
-            x, y = list(rows), np.arange(1, len(values) + 1)
-            if len(x) == 1:  # diverged at once; a single column has no width
-                x, values = [x[0], x[0] + 1], values.repeat(2, axis=1)
-            mesh = axes.pcolormesh(x, y, values, norm=LogNorm(LOWEST, HIGHEST), cmap="viridis", shading="nearest")
-            mesh.set_rasterized(True)  # ten thousands of cells are no vectors
-            axes.set_xlim(left=0)
-            axes.set_title(f"{family}, {depth} layers", fontsize=TEXT_SIZE - 0.5)
-            axes.tick_params(labelsize=TEXT_SIZE - 1, length=2, width=0.6)
+            axes.set_visible(depth in networks)
+            if depth in networks:
+                mesh = _heat(axes, networks[depth][1])
+                axes.set_title(f"{family}, {depth} layers", fontsize=TEXT_SIZE - 0.5)
         line[0].set_ylabel("layer", fontsize=TEXT_SIZE, labelpad=1)
     for axes in panels[-1]:
         axes.set_xlabel("iterations", fontsize=TEXT_SIZE, labelpad=1)
-    if mesh is not None:
-        bar = figure.colorbar(mesh, ax=panels, extend="both", aspect=40, pad=0.01)
-        bar.set_label("gradient norm", fontsize=TEXT_SIZE)
-        bar.ax.tick_params(labelsize=TEXT_SIZE - 1)
+    bar = figure.colorbar(mesh, ax=panels, extend="both", aspect=40, pad=0.01)
+    bar.set_label("gradient norm", fontsize=TEXT_SIZE)
+    bar.ax.tick_params(labelsize=TEXT_SIZE - 1)
     _title(figure, groups(runs)[0][0], "", 2)
     return figure
+
+
+def _heat(axes: Axes, rows: Layers) -> QuadMesh:
+    from matplotlib.colors import LogNorm
+
+    values = np.array([np.clip(_finite(rows[iteration]), LOWEST, HIGHEST) for iteration in rows]).T
+    x, y = list(rows), np.arange(1, len(values) + 1)
+    if len(x) == 1:  # diverged at once; a single column has no width
+        x, values = [x[0], x[0] + 1], values.repeat(2, axis=1)
+    mesh = axes.pcolormesh(x, y, values, norm=LogNorm(LOWEST, HIGHEST), cmap="viridis", shading="nearest")
+    mesh.set_rasterized(True)  # ten thousands of cells are no vectors
+    axes.set_xlim(left=0)
+    axes.tick_params(labelsize=TEXT_SIZE - 1, length=2, width=0.6)
+    return mesh
 
 
 def _by_family(runs: Sequence[Run]) -> dict[str, dict[int, tuple[str, Layers]]]:

@@ -78,15 +78,17 @@ def size_sentence(networks: Networks) -> str:
     return f"Blocks of deeper ResNets modify the signal {verdict}: F(x) / x is {numbers} (medians)."
 
 
-def draw(runs: Sequence[Run]) -> Figure:
-    """Test error by deleted or swapped block (above) and F(x) / x by block (below), of plain networks and ResNets."""
+def draw(runs: Sequence[Run]) -> Figure | None:
+    """Test error by deleted or swapped block (above) and F(x) / x by block (below), in a column for each family."""
     from matplotlib.figure import Figure
 
     families = {name: own for name, own in by_family(runs).items() if any(map(_read, own))}
+    if not families:
+        return None
     shades = colours(runs)
-    figure = Figure(figsize=(0.4 + 3.3 * max(1, len(families)), 5.0), layout="constrained")
-    panels = figure.subplots(2, max(1, len(families)), squeeze=False, sharey="row", height_ratios=(3, 2))
-    for (above, below), (family, members) in zip(panels.T, families.items(), strict=False):
+    figure = Figure(figsize=(0.4 + 3.3 * len(families), 5.0), layout="constrained")
+    panels = figure.subplots(2, len(families), squeeze=False, sharey="row", height_ratios=(3, 2))
+    for (above, below), (family, members) in zip(panels.T, families.items(), strict=True):
         for name, own in by_network(members).items():
             found = [contents for run in own if (contents := _read(run))]
             if not found:

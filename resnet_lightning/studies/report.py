@@ -37,7 +37,9 @@ def report(name: str) -> None:
     pictures = []
     for ending, figure in study.figures.items():
         for stem, setting, group in drawn_from(study, name + ending, runs):
-            png, svg = save(figure.draw(group), REPORTS, stem)
+            if not (drawn := figure.draw(group)):
+                continue
+            png, svg = save(drawn, REPORTS, stem)
             words = f"{figure.words}: {', '.join(by_network(group))}; {setting}" if group else figure.words
             pictures.append(Picture(svg, words, setting))
             written += [png, svg]
