@@ -27,10 +27,10 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "fit": Command("", "trains one run: --config FILE --config FILE ...", "runs.command_line:fit"),
-    "validate": Command("", "measures a checkpoint on the validation images", "runs.command_line:validate"),
-    "test": Command("", "measures a checkpoint on the test images", "runs.command_line:test"),
-    "predict": Command("", "writes the class probabilities of the test images", "runs.command_line:predict"),
+    "fit": Command("", "trains one run: --config FILE --config FILE ...", "cli:fit"),
+    "validate": Command("", "measures a checkpoint on the validation images", "evaluation.testing:validate"),
+    "test": Command("", "measures a checkpoint on the test images", "evaluation.testing:test"),
+    "predict": Command("", "writes the class probabilities of the test images", "evaluation.testing:predict"),
     "study": Command("NAME", "runs what a table or figure still needs, then reports", "studies.execution.study:study"),
     "report": Command("NAME", "shows a study's runs, finished or not, as tables and figures", "studies.report:main"),
     "keep": Command("NAME", "copies what a study's finished runs measured into results/", "studies.keep:main"),
@@ -44,6 +44,15 @@ COMMANDS = {
     "bench": Command("", "measures training images per second, beside a plain loop", "benchmarks.speed:main"),
     "bench-input": Command("", "measures how fast image files are read", "benchmarks.input:main"),
 }
+
+
+def fit(arguments: Sequence[str]) -> None:
+    """`resnet-lightning fit`: a run, and W&B's logger that follows it."""
+    from resnet_lightning.runs import life
+    from resnet_lightning.runs.command_line import prepare
+    from resnet_lightning.tracking.wandb_logger import track
+
+    life.fit(prepare(arguments), track)
 
 
 def help_text() -> str:
