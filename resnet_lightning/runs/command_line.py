@@ -27,6 +27,7 @@ from resnet_lightning.runs.checkpoints import (
     checkpoints,
     newest_whole_checkpoint,
 )
+from resnet_lightning.runs.experiments import experiment_files, is_shipped
 from resnet_lightning.runs.folder import (
     check_yaml,
     make_folder,
@@ -37,6 +38,7 @@ from resnet_lightning.runs.folder import (
     run_folder,
     write_json,
 )
+from resnet_lightning.runs.identity import configuration_hash
 from resnet_lightning.runs.locks import RunLock
 from resnet_lightning.runs.metrics_logger import MetricsFile
 from resnet_lightning.runs.naming import config_files, describe
@@ -136,6 +138,18 @@ class CommandLine(LightningCLI):
             now = yaml.safe_load(self.config_text)
             refuse_earlier_name(self.folder, self.experiment, self.changes, self.seed, now)
 
+    def _is_as_shipped(self) -> bool:
+        """Whether every setting is that of the experiment's own files, named there or not."""
+        if self.changes or not is_shipped(self.config_text, self.experiment):
+            return False
+        parser, ours = self._parser("fit"), self.config["fit"]
+        shipped = parser.parse_args([f"--config={path}" for path in experiment_files(self.experiment)])
+        shipped.seed_everything = ours.seed_everything
+        if "root" in ours.data.init_args:
+            shipped.data.init_args.root = ours.data.init_args.root
+        follow_data(shipped)
+        return configuration_hash(parser.dump(shipped, skip_unset=False)) == configuration_hash(self.config_text)
+
     def _run_subcommand(self, subcommand: str) -> None:
         try:
             if subcommand in ("test", "predict") and self.folder.is_dir():
@@ -163,7 +177,8 @@ class CommandLine(LightningCLI):
             trainer.enable_model_summary = False
         trainer.default_root_dir = str(self.folder)
         if self.subcommand == "fit" and self.result is None:
-            self.record = RunRecord(self.folder, self._identity(), self.config_text)
+            identity = self._identity() | {"as_shipped": self._is_as_shipped()}
+            self.record = RunRecord(self.folder, identity, self.config_text)
             name = getattr(self.model.network, "name", "network")
             trainer.logger = [
                 MetricsFile(self.folder / "metrics.csv"),
