@@ -3,15 +3,13 @@
 import logging
 import sys
 import warnings
-from argparse import ArgumentError
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
-from resnet_lightning.errors import OCCUPIED, BadInput, Diverged, Occupied, speaks_for_node
-from resnet_lightning.files import is_disk_full
+from resnet_lightning.errors import BadInput, guarded
 
 
 class Command(NamedTuple):
@@ -29,10 +27,10 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "fit": Command("", "trains one run: --config FILE --config FILE ...", "runs.command_line:fit"),
-    "validate": Command("", "measures a checkpoint on the validation images", "runs.command_line:validate"),
-    "test": Command("", "measures a checkpoint on the test images", "runs.command_line:test"),
-    "predict": Command("", "writes the class probabilities of the test images", "runs.command_line:predict"),
+    "fit": Command("", "trains one run: --config FILE --config FILE ...", "cli:fit"),
+    "validate": Command("", "measures a checkpoint on the validation images", "evaluation.testing:validate"),
+    "test": Command("", "measures a checkpoint on the test images", "evaluation.testing:test"),
+    "predict": Command("", "writes the class probabilities of the test images", "evaluation.testing:predict"),
     "study": Command("NAME", "runs what a table or figure still needs, then reports", "studies.execution.study:study"),
     "report": Command("NAME", "shows a study's runs, finished or not, as tables and figures", "studies.report:main"),
     "keep": Command("NAME", "copies what a study's finished runs measured into results/", "studies.keep:main"),
@@ -46,6 +44,15 @@ COMMANDS = {
     "bench": Command("", "measures training images per second, beside a plain loop", "benchmarks.speed:main"),
     "bench-input": Command("", "measures how fast image files are read", "benchmarks.input:main"),
 }
+
+
+def fit(arguments: Sequence[str]) -> None:
+    """`resnet-lightning fit`: a run, and W&B's logger that follows it."""
+    from resnet_lightning.runs import life
+    from resnet_lightning.runs.command_line import prepare
+    from resnet_lightning.tracking.wandb_logger import track
+
+    life.fit(prepare(arguments), track)
 
 
 def help_text() -> str:
@@ -88,39 +95,3 @@ def carry_out(name: str, arguments: Sequence[str]) -> int | None:
     module, _, function = COMMANDS[name].function.partition(":")
     status: int | None = getattr(import_module(f"resnet_lightning.{module}"), function)(arguments)
     return status
-
-
-def guarded(function: Callable[[Sequence[str]], int | None], arguments: Sequence[str]) -> None:
-    """Ends the process with one line, and no traceback, for what is no fault of the program."""
-    try:
-        if status := function(arguments):
-            sys.exit(status)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except (Diverged, Occupied) as error:
-        print(f"resnet-lightning: {error}", file=sys.stderr)
-        sys.exit(1 if isinstance(error, Diverged) else OCCUPIED)
-    except Exception as error:
-        if not (reason := user_reason(error)):
-            raise
-        if speaks_for_node() or is_distributed():  # in training, something may be wrong with one process only
-            print("resnet-lightning: " + " ".join(reason.split()), file=sys.stderr)
-        sys.exit(2)
-
-
-def is_distributed() -> bool:
-    """Whether this process trains together with others."""
-    torch = sys.modules.get("torch")
-    return bool(torch and torch.distributed.is_initialized())
-
-
-def user_reason(error: BaseException | None) -> str | None:
-    """What the user gave wrong, if this error, or one that led to it, is about that; None for a fault of ours."""
-    if is_disk_full(error) and isinstance(error, OSError):
-        return f"no space left on the device to write {error.filename or 'a file'}"
-    while error is not None:  # jsonargparse wraps what a constructor raises
-        # Lightning's own word for bad settings goes by its name, since importing it takes seconds.
-        if isinstance(error, BadInput | ArgumentError) or type(error).__name__ == "MisconfigurationException":
-            return str(error)
-        error = error.__cause__ or error.__context__
-    return None

@@ -11,8 +11,7 @@ import pytest
 import yaml
 from conftest import QUICK, REPOSITORY, fit
 
-from resnet_lightning.cli import main
-from resnet_lightning.runs.command_line import CommandLine
+from resnet_lightning.runs.command_line import is_as_shipped, prepare
 from resnet_lightning.runs.experiments import as_shipped, is_shipped
 from resnet_lightning.runs.folder import LONGEST, run_folder
 from resnet_lightning.runs.identity import configuration_hash, first_difference
@@ -144,11 +143,8 @@ def test_a_run_is_as_shipped_whatever_its_seed_and_place(monkeypatch: pytest.Mon
 def test_a_run_says_whether_it_is_as_shipped(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], same: bool
 ) -> None:
-    said: list[bool] = []
-    monkeypatch.setattr(CommandLine, "fit", lambda self, **_: said.append(self.record.identity["as_shipped"]))
     monkeypatch.setattr("resnet_lightning.runs.command_line.describe", lambda _: ("digits/resnet20", []))
-    main(["fit", *QUICK[:2], *options, "--seed_everything=1"])
-    assert said == [same]
+    assert is_as_shipped(prepare([*QUICK[:2], *options, "--seed_everything=1"])) == same
 
 
 def test_a_callback_that_acts_makes_another_run(
