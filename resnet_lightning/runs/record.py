@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import Timer
 from torch import nn
 
 import resnet_lightning
+from resnet_lightning.data import protocol
 from resnet_lightning.errors import BadInput
 from resnet_lightning.files import write_text
 from resnet_lightning.runs.checkpoints import checkpoint_file, checksum_file
@@ -73,11 +74,11 @@ class RunRecord(Timer):
             "shortcut": getattr(network, "shortcut", "unknown"),
             "parameters": sum(parameter.numel() for parameter in network.parameters()),
             "iterations": trainer.max_steps,
-            "batch_size": data.batch_size,
-            "data": data.title,
-            "train_images": data.size("train"),
-            "val_images": data.size("val"),
-            "test_images": data.size("test"),
+            "batch_size": protocol.batch_size(data),
+            "data": protocol.title(data),
+            "train_images": protocol.size(data, "train"),
+            "val_images": protocol.size(data, "val"),
+            "test_images": protocol.size(data, "test"),
             "device": device_name(trainer.strategy.root_device),
             "devices": trainer.world_size,
             "threads": torch.get_num_threads() if trainer.strategy.root_device.type == "cpu" else None,
@@ -112,8 +113,8 @@ class RunRecord(Timer):
         for column, curve in curves.items():
             if curve:
                 result[column.replace("/", "_")] = curve[-1] if state == "finished" else None
-        if data.damaged_images:
-            result["damaged_images"] = data.damaged_images
+        if damaged := protocol.damaged_images(data):
+            result["damaged_images"] = damaged
         if curves["test/error"]:
             result["best_test_error"] = min(curves["test/error"])
         result["seconds"] = round(self.time_elapsed("train"), 1)
