@@ -90,8 +90,10 @@ def prepare(arguments: Sequence[str], command: str = "fit", watched: bool = True
         config.trainer.callbacks, config.trainer.logger = None, False
     try:
         made = parser.instantiate(config)
-    except ImportError as error:  # of what a logger or callback needs
-        raise BadInput(f"a package is missing: {error}") from error
+    except (ImportError, ValueError) as error:
+        if missing := package_missing(error):
+            raise BadInput(f"a package is missing: {missing}") from error
+        raise
     return PreparedRun(
         command=command,
         config=config,
@@ -142,6 +144,15 @@ def make_parser(command: str) -> LightningArgumentParser:
     given = {"model", "train_dataloaders", "val_dataloaders", "dataloaders", "datamodule"}
     parser.add_method_arguments(Trainer, command, skip=given)
     return parser
+
+
+def package_missing(error: BaseException | None) -> str:
+    """What an import said that has led to an error, as of a logger; empty if there was none."""
+    while error is not None:
+        if isinstance(error, ImportError):
+            return str(error)
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def find_checkpoint(given: str | None, command: str) -> Path | None:
