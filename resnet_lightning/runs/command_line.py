@@ -1,13 +1,17 @@
 """A command line becomes a prepared run: its settings, name and folder, network and data."""
 
 import logging
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import lightning
+import yaml
 from jsonargparse import ActionConfigFile, Namespace  # type: ignore[attr-defined]
 from lightning import LightningDataModule, Trainer, seed_everything
 from lightning.pytorch.cli import LightningArgumentParser
@@ -15,13 +19,15 @@ from lightning.pytorch.cli import LightningArgumentParser
 from resnet_lightning.errors import BadInput
 from resnet_lightning.runs.experiments import experiment_files, is_shipped
 from resnet_lightning.runs.folder import check_yaml, run_folder
-from resnet_lightning.runs.identity import configuration_hash
-from resnet_lightning.runs.naming import config_files, describe
+from resnet_lightning.runs.identity import configuration_hash, listed
+from resnet_lightning.runs.naming import config_files, describe, split_options
 from resnet_lightning.runs.trainers import check_settings, fill_in
 from resnet_lightning.training.classifier import Classifier
 
 EVALUATING = ("validate", "test", "predict")
 WEIGHTS = "weights"
+MODEL_CLASS = "model_class"
+CLASS_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+(?<!\.yaml)(?<!\.yml)(?<!\.json)")
 
 
 @dataclass
@@ -71,8 +77,9 @@ def prepare(arguments: Sequence[str], command: str = "fit", watched: bool = True
     for path in config_files(arguments):
         check_yaml(path)
     experiment, changes = describe(arguments)
-    parser = make_parser(command)
-    config = parser.parse_args(list(arguments))
+    model = model_class(arguments)
+    parser = make_parser(command, model)
+    config = parser.parse_args([*without_model_class(arguments), *([f"--{MODEL_CLASS}={model}"] if model else [])])
     seed = config.seed_everything
     if not 0 <= int(seed) < 2**32:
         raise BadInput(f"seed_everything {seed}: expected 0 to {2**32 - 1}")
@@ -85,6 +92,7 @@ def prepare(arguments: Sequence[str], command: str = "fit", watched: bool = True
         )
     fill_in(config, arguments)
     check_settings(config, command)
+    write_plainly(config.trainer.callbacks)
     text = parser.dump(config, skip_unset=False)
     if not watched:
         config.trainer.callbacks, config.trainer.logger = None, False
@@ -122,8 +130,12 @@ def is_as_shipped(run: PreparedRun) -> bool:
     return configuration_hash(parser.dump(shipped, skip_unset=False)) == configuration_hash(run.text)
 
 
-def make_parser(command: str) -> LightningArgumentParser:
-    """The options of a command: those of the Trainer, the Classifier, any data module, and of the run itself."""
+def make_parser(command: str, model: str | None = None) -> LightningArgumentParser:
+    """The options of a command: those of the Trainer, the Classifier, any data module, and of the run itself.
+
+    Args:
+        model: the full name of a subclass of Classifier, to take its place.
+    """
     parser = LightningArgumentParser(
         prog=f"{Path(sys.argv[0]).name} {command}",
         description=f"{command}: one run, from configuration files and options",
@@ -134,7 +146,9 @@ def make_parser(command: str) -> LightningArgumentParser:
     parser.add_argument("-c", "--config", action=ActionConfigFile, help="Configuration file in YAML; may be repeated.")
     parser.add_argument("--seed_everything", type=bool | int, default=0, help="Seed of everything that is drawn.")
     parser.add_lightning_class_args(Trainer, "trainer")
-    parser.add_lightning_class_args(Classifier, "model")
+    parser.add_lightning_class_args(import_model(model) if model else Classifier, "model")
+    if model:
+        parser.add_argument(f"--{MODEL_CLASS}", type=str, help="A subclass of Classifier in its place: --model CLASS.")
     parser.add_lightning_class_args(LightningDataModule, "data", subclass_mode=True)
     parser.add_argument(
         "--run", type=str | None, default=None, help="Folder of the run. Default: runs/<experiment>/seed<N>"
@@ -144,6 +158,47 @@ def make_parser(command: str) -> LightningArgumentParser:
     given = {"model", "train_dataloaders", "val_dataloaders", "dataloaders", "datamodule"}
     parser.add_method_arguments(Trainer, command, skip=given)
     return parser
+
+
+def model_class(arguments: Sequence[str]) -> str | None:
+    """The class that --model names, or a configuration file by model_class; None for Classifier itself."""
+    given = [value for name, value in split_options(arguments) if name == "model" and CLASS_NAME.fullmatch(value)]
+    for path in config_files(arguments) if not given else []:
+        contents = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
+        given += [contents[MODEL_CLASS]] if isinstance(contents, dict) and contents.get(MODEL_CLASS) else []
+    return given[-1] if given else None
+
+
+def without_model_class(arguments: Sequence[str]) -> list[str]:
+    """A command line without --model CLASS, which is no option of the parser's."""
+    rest: list[str] = []
+    for argument in arguments:
+        if rest and rest[-1] == "--model" and CLASS_NAME.fullmatch(argument):
+            rest.pop()
+        elif not (argument.startswith("--model=") and CLASS_NAME.fullmatch(argument.partition("=")[2])):
+            rest.append(argument)
+    return rest
+
+
+def import_model(name: str) -> type[Classifier]:
+    """The class of a full name, such as mynet.Mine; BadInput if it is not there, or no Classifier."""
+    module, _, wanted = name.rpartition(".")
+    try:
+        found = getattr(import_module(module), wanted)
+    except (ImportError, AttributeError) as error:
+        raise BadInput(f"--model {name}: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, Classifier)):
+        raise BadInput(f"--model {name}: expected a subclass of resnet_lightning.training.classifier.Classifier")
+    return found
+
+
+def write_plainly(callbacks: Any) -> None:
+    """Defaults of callbacks as YAML can write them; Timer's interval is an enumeration, which it cannot."""
+    for callback in listed(callbacks):
+        settings = callback.get("init_args") or {}
+        for name, value in vars(settings).items() if isinstance(settings, Namespace) else ():
+            if isinstance(value, Enum):
+                settings[name] = value.value
 
 
 def package_missing(error: BaseException | None) -> str:

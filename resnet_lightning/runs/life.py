@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 from lightning import Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import Logger
 
 from resnet_lightning.data.batches import share_of
@@ -164,10 +164,11 @@ def finish(run: PreparedRun, trainer: Trainer, record: RunRecord, start: Path | 
         save_unless_whole(trainer, checkpoint_file(run.folder, iteration))
     name = tested_set(run.data)
     evaluate = trainer.test if name == "test" else trainer.validate
-    # Where this session had nothing left to train, callbacks such as EMAWeightAveraging did not give the network its
-    # last weights: those of the checkpoint count.
-    saved = start if start and iteration_of(start) == iteration else None
-    evaluate(run.model, datamodule=run.data, ckpt_path=saved, verbose=False)
+    if start and iteration_of(start) == iteration:  # Lightning calls no hooks where nothing is left to train
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, WeightAveraging):
+                callback.on_train_end(trainer, run.model)
+    evaluate(run.model, datamodule=run.data, verbose=False)
     check_count(trainer, run.data, name)
     if trainer.is_global_zero:
         result = record.finish(trainer, run.model, "finished", iteration)
