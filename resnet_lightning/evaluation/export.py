@@ -1,5 +1,6 @@
 """`export`: a trained network for other programs, checked after it was written."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -102,8 +103,10 @@ def write_onnx(module: torch.nn.Module, images: Tensor, path: Path) -> Callable[
 
 
 def write_torchscript(module: torch.nn.Module, images: Tensor, path: Path) -> Callable[[Tensor], Tensor]:
-    torch.jit.trace(module, images).save(str(path))
-    again: Callable[[Tensor], Tensor] = torch.jit.load(str(path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecated, but what older programs read
+        torch.jit.trace(module, images).save(str(path))
+        again: Callable[[Tensor], Tensor] = torch.jit.load(str(path))
     return again
 
 

@@ -12,6 +12,7 @@ from resnet_lightning.errors import BadInput
 CONTAINERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
 PREFIXES = ("network.", "module.", "_orig_mod.", "model.", "net.")
 OURS = "network."  # the Classifier's prefix
+PREPROCESSING = "preprocessing."  # of the mean image beside kept weights
 
 
 def name_of(network: nn.Module) -> str:
@@ -63,7 +64,8 @@ def take_weights(checkpoint: dict[str, Any], network: nn.Module) -> None:
         BadInput: if it holds those of another network, saying which, or what is missing.
     """
     name, state = name_of(network), network.state_dict()
-    weights = named_as(checkpoint["state_dict"], state)
+    kept = {key: value for key, value in checkpoint["state_dict"].items() if not key.startswith(PREPROCESSING)}
+    weights = named_as(kept, state)
     refuse_other_shapes(weights, state, name, str(checkpoint.get("network", "")))
     # A plain network has the weights of a residual one of option A.
     if "optimizer_states" in checkpoint and checkpoint.get("network", name) != name:
