@@ -15,7 +15,7 @@ from resnet_lightning.networks.shortcuts import ZeroPadding
 from resnet_lightning.reporting.groups import NOTHING
 from resnet_lightning.reporting.table import Table, show_tables
 from resnet_lightning.runs.command_line import CommandLine
-from resnet_lightning.runs.folder import config_files
+from resnet_lightning.runs.naming import config_files
 
 HELP = """\
 usage: resnet-lightning summary --config FILE [--config FILE ...] [--OPTION VALUE ...]

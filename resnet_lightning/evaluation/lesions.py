@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from resnet_lightning.callbacks.responses import Moments
@@ -21,9 +22,9 @@ from resnet_lightning.networks import ResNet
 from resnet_lightning.networks.layers import layers
 from resnet_lightning.networks.shortcuts import make_shortcut
 from resnet_lightning.runs.command_line import CommandLine
-from resnet_lightning.runs.folder import config_files, read_json, result_file, write_json
+from resnet_lightning.runs.folder import LESIONS, read_json, write_json
+from resnet_lightning.runs.naming import config_files
 
-FILE = result_file("lesions", "center")
 USAGE = "--config RUN/config.yaml --ckpt_path RUN/checkpoints/iteration=N.ckpt [options of test]"
 
 
@@ -46,7 +47,7 @@ class Lesions(CommandLine):
 
     def test(self, **arguments: Any) -> None:
         """Tests the network as it is and after every lesion; goes on where it was interrupted."""
-        network, path = self.model.network, self.folder / FILE
+        network, path = self.model.network, self.folder / LESIONS
         if not isinstance(network, ResNet):
             raise BadInput(f"lesions are made in blocks of this package, and {type(network).__name__} has none")
         start = time.monotonic()
@@ -92,6 +93,15 @@ class Lesions(CommandLine):
     def _write(self, path: Path, contents: dict[str, Any]) -> None:
         if self.trainer.is_global_zero:
             write_json(path, contents)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """`resnet-lightning lesions`."""
+    if {"-h", "--help"} & set(arguments):
+        print(f"usage: resnet-lightning lesions {USAGE}")
+        return
+    torch.set_float32_matmul_precision("high")
+    Lesions(arguments)
 
 
 def blocks(network: ResNet) -> dict[str, tuple[nn.Sequential, int]]:

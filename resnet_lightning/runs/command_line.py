@@ -18,35 +18,34 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from resnet_lightning.data.batches import share_of
 from resnet_lightning.data.imagenet import ITERATIONS, size_of
-from resnet_lightning.errors import INTERRUPTED, BadInput, Diverged, Stopped
+from resnet_lightning.errors import INTERRUPTED, BadInput, Diverged, Stopped, speaks_for_node
 from resnet_lightning.evaluation.predictions import PredictionFile
 from resnet_lightning.files import remove_unfinished, sha256
+from resnet_lightning.runs.checkpoint_io import AtomicCheckpointIO, save_unless_whole
 from resnet_lightning.runs.checkpoints import (
-    AtomicCheckpointIO,
     checkpoint_file,
     checkpoints,
     newest_whole_checkpoint,
-    save_unless_whole,
 )
 from resnet_lightning.runs.folder import (
     check_yaml,
-    config_files,
-    describe,
     make_folder,
     read_json,
+    refuse_earlier_name,
     refuse_other_configuration,
     result_file,
     run_folder,
     write_json,
 )
 from resnet_lightning.runs.locks import RunLock
-from resnet_lightning.runs.metrics_file import MetricsFile
+from resnet_lightning.runs.metrics_logger import MetricsFile
+from resnet_lightning.runs.naming import config_files, describe
 from resnet_lightning.runs.progress import Progress
 from resnet_lightning.runs.record import RunRecord
 from resnet_lightning.runs.stop import StopWhenAsked
 from resnet_lightning.tracking.wandb_logger import wandb_logger
 from resnet_lightning.training.classifier import Classifier
-from resnet_lightning.training.devices import device_name, fastest_safe_precision, speaks_for_node
+from resnet_lightning.training.devices import device_name, fastest_safe_precision
 
 IMAGENET = "resnet_lightning.data.ImageNet"  # as configurations name it
 EVALUATIONS = 120  # of a run on ImageNet that does not say when to evaluate
@@ -133,6 +132,9 @@ class CommandLine(LightningCLI):
         self.config_text = self._parser("fit").dump(config, skip_unset=False)
         if self.result or checkpoints(self.folder / "checkpoints"):
             refuse_other_configuration(self.folder, yaml.safe_load(self.config_text))
+        elif not config.run:
+            now = yaml.safe_load(self.config_text)
+            refuse_earlier_name(self.folder, self.experiment, self.changes, self.seed, now)
 
     def _run_subcommand(self, subcommand: str) -> None:
         try:
@@ -364,3 +366,28 @@ def check_numbers(config: Any) -> None:
     for name in ("limit_train_batches", "limit_test_batches", "limit_predict_batches"):
         if config.trainer.get(name) is not None:
             raise BadInput(f"trainer.{name}: every image counts; runs are shortened by --trainer.max_steps alone")
+
+
+def fit(arguments: Sequence[str]) -> None:
+    """`resnet-lightning fit`."""
+    _carry_out("fit", arguments)
+
+
+def validate(arguments: Sequence[str]) -> None:
+    """`resnet-lightning validate`."""
+    _carry_out("validate", arguments)
+
+
+def test(arguments: Sequence[str]) -> None:
+    """`resnet-lightning test`."""
+    _carry_out("test", arguments)
+
+
+def predict(arguments: Sequence[str]) -> None:
+    """`resnet-lightning predict`."""
+    _carry_out("predict", arguments)
+
+
+def _carry_out(command: str, arguments: Sequence[str]) -> None:
+    torch.set_float32_matmul_precision("high")
+    CommandLine([command, *arguments])

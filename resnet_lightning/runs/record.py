@@ -17,7 +17,8 @@ import resnet_lightning
 from resnet_lightning.errors import BadInput
 from resnet_lightning.files import write_text
 from resnet_lightning.runs.checkpoints import checkpoint_file, checksum_file
-from resnet_lightning.runs.folder import configuration_hash, read_json, refuse_other_data, write_json
+from resnet_lightning.runs.folder import read_json, refuse_other_data, write_json
+from resnet_lightning.runs.identity import configuration_hash
 from resnet_lightning.runs.locks import check_lock
 from resnet_lightning.runs.metrics_file import read_metrics
 from resnet_lightning.tracking.wandb_logger import Tracker

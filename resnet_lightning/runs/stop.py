@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from resnet_lightning.errors import Stopped
-from resnet_lightning.runs.checkpoints import checkpoint_file, save_unless_whole
-from resnet_lightning.training.devices import speaks_for_node
+from resnet_lightning.errors import Stopped, speaks_for_node
+from resnet_lightning.runs.checkpoint_io import save_unless_whole
+from resnet_lightning.runs.checkpoints import checkpoint_file
 
 # Ctrl-C; what SLURM, kill and the study runner send; what `sbatch --signal` and submitit announce the time limit with.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)

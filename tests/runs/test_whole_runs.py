@@ -16,8 +16,9 @@ from conftest import PAPER, QUICK, REPOSITORY, fit, result, run, same, start, we
 from resnet_lightning.cli import main
 from resnet_lightning.data import Digits
 from resnet_lightning.runs.command_line import CommandLine
-from resnet_lightning.runs.folder import describe, run_folder
+from resnet_lightning.runs.folder import run_folder
 from resnet_lightning.runs.metrics_file import read_metrics
+from resnet_lightning.runs.naming import describe
 from resnet_lightning.runs.progress import Progress
 
 EXPERIMENTS = REPOSITORY / "experiments"
