@@ -39,10 +39,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_a_page_shows_can_be_done(page: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)
     text = page.read_text(encoding="utf-8")
-    for language, block in BLOCK.findall(text):
+    for match in BLOCK.finditer(text):
+        language, block = match.groups()
         if language in ("yaml", "python"):
             yaml.safe_load(block) if language == "yaml" else ast.parse(block)
-            write_shown(block)
+            write_shown(block, text[: match.start()].rstrip().rpartition("\n\n")[2])
         elif language != "text":
             for line in lines_of(block):
                 if language or line.startswith("make "):
@@ -73,10 +74,11 @@ def test_experiments_name_files_that_are_there() -> None:
             assert (REPOSITORY / named).exists(), f"{path} names {named}"
 
 
-def write_shown(block: str) -> None:
-    """Writes a file that a page shows: its first line is a comment with its path."""
-    if named := re.match(r"# ([\w/]+\.\w+)\n", block):
-        path = Path(named[1])
+def write_shown(block: str, before: str) -> None:
+    """Writes a file that a page shows: its path is a comment in its first line, or the paragraph before ends with it."""
+    named = re.findall(r"\A# ([\w/]+\.\w+)\n", block) or re.findall(r"`([\w/]+\.(?:py|yaml))`", before)
+    if named:
+        path = Path(named[-1])
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(block, encoding="utf-8")
 
@@ -136,6 +138,9 @@ def check_run(command: str, options: list[str]) -> None:
     with contextlib.redirect_stdout(io.StringIO()) as output, contextlib.suppress(SystemExit):
         main([command, *options, "--print_config"])
     assert "trainer:" in output.getvalue(), f"{command} {shlex.join(options)} is refused"
+    for folder in (option.removeprefix("--run=") for option in options if option.startswith("--run=")):
+        Path(folder).mkdir(parents=True, exist_ok=True)  # the lines that follow name its config.yaml
+        Path(folder, "config.yaml").write_text(output.getvalue(), encoding="utf-8")
 
 
 @cache
