@@ -75,7 +75,7 @@ def test_experiments_name_files_that_are_there() -> None:
 
 
 def write_shown(block: str, before: str) -> None:
-    """Writes a file that a page shows: its path is a comment in its first line, or the paragraph before ends with it."""
+    """Writes a file that a page shows: its path is the comment in its first line, or stands in the paragraph before."""
     named = re.findall(r"\A# ([\w/]+\.\w+)\n", block) or re.findall(r"`([\w/]+\.(?:py|yaml))`", before)
     if named:
         path = Path(named[-1])
