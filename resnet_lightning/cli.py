@@ -1,6 +1,5 @@
 """The command line. A command is a name, a sentence and a function, which is imported when it is called."""
 
-import logging
 import sys
 import warnings
 from collections.abc import Sequence
@@ -27,10 +26,10 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "fit": Command("", "trains one run: --config FILE --config FILE ...", "runs.command_line:fit"),
-    "validate": Command("", "measures a checkpoint on the validation images", "runs.command_line:validate"),
-    "test": Command("", "measures a checkpoint on the test images", "runs.command_line:test"),
-    "predict": Command("", "writes the class probabilities of the test images", "runs.command_line:predict"),
+    "fit": Command("", "trains one run: --config FILE --config FILE ...", "cli:fit"),
+    "validate": Command("", "measures a checkpoint on the validation images", "evaluation.testing:validate"),
+    "test": Command("", "measures a checkpoint on the test images", "evaluation.testing:test"),
+    "predict": Command("", "writes the class probabilities of the test images", "evaluation.testing:predict"),
     "study": Command("NAME", "runs what a table or figure still needs, then reports", "studies.execution.study:study"),
     "report": Command("NAME", "shows a study's runs, finished or not, as tables and figures", "studies.report:main"),
     "keep": Command("NAME", "copies what a study's finished runs measured into results/", "studies.keep:main"),
@@ -38,12 +37,22 @@ COMMANDS = {
     "lesions": Command("", "tests a trained network without each of its blocks", "evaluation.lesions:main"),
     "summary": Command("", "shows what a network is made of, and what it costs", "benchmarks.summary:summary"),
     "plan": Command("", "tells how long every study takes, by finished runs", "benchmarks.plan:main"),
+    "export": Command("RUN --to FORM", "writes a trained network for other programs", "evaluation.export:main"),
     "ensemble": Command(
         "RUN RUN ...", "averages the probabilities that predict has written", "evaluation.ensemble:main"
     ),
     "bench": Command("", "measures training images per second, beside a plain loop", "benchmarks.speed:main"),
     "bench-input": Command("", "measures how fast image files are read", "benchmarks.input:main"),
 }
+
+
+def fit(arguments: Sequence[str]) -> None:
+    """`resnet-lightning fit`: a run, and W&B's logger that follows it."""
+    from resnet_lightning.runs import life
+    from resnet_lightning.runs.command_line import prepare
+    from resnet_lightning.tracking.wandb_logger import track
+
+    life.fit(prepare(arguments), track)
 
 
 def help_text() -> str:
@@ -64,8 +73,6 @@ def help_text() -> str:
 def main(args: Sequence[str] | None = None) -> None:
     """Carries out a command line; exits with status 2 and one line if it cannot be carried out as given."""
     name, *arguments = list(sys.argv[1:] if args is None else args) or ["--help"]
-    for package in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(package).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # for networks of the user's own, beside the experiments

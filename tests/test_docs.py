@@ -30,7 +30,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("checkout")
     shutil.copytree(REPOSITORY / "experiments", place / "experiments")
     shutil.copytree(REPOSITORY / "results", place / "runs")
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt", "resnet_lightning"):
         (place / name).symlink_to(REPOSITORY / name)
     return place
 
