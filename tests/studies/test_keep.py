@@ -27,15 +27,17 @@ from resnet_lightning.studies import find_study
 from resnet_lightning.studies.keep import EACH, TOGETHER, thinned
 
 
-def test_readme_shows_what_the_report_prints() -> None:
+def test_readme_and_docs_show_what_the_report_prints() -> None:
     """Between <!-- report NAME --> and <!-- end --> stands a table of reports/NAME.md but for its notes."""
-    blocks = re.findall(r"<!-- report (\w+) -->\n(.*?)<!-- end -->", (REPOSITORY / "README.md").read_text(), re.DOTALL)
+    pages = [REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")]
+    text = "".join(page.read_text(encoding="utf-8") for page in pages)
+    blocks = re.findall(r"<!-- report (\w+) -->\n(.*?)<!-- end -->", text, re.DOTALL)
     assert blocks
     for name, block in blocks:
         study = find_study(name)
         runs = load_runs(study.experiments, REPOSITORY / RESULTS)
         tables = [to_markdown(replace(table, notes=(), caveats=())) for table in study.tables(runs)]
-        assert block in tables, f"none of these is in README:\n\n{chr(10).join(tables)}"
+        assert block in tables, f"none of these is in README or docs:\n\n{chr(10).join(tables)}"
 
 
 def test_kept_results_are_small_and_say_nothing_of_the_machines_folders() -> None:
