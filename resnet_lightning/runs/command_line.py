@@ -17,7 +17,7 @@ from resnet_lightning.runs.experiments import experiment_files, is_shipped
 from resnet_lightning.runs.folder import check_yaml, run_folder
 from resnet_lightning.runs.identity import configuration_hash
 from resnet_lightning.runs.misspelt import explain
-from resnet_lightning.runs.naming import config_files, describe
+from resnet_lightning.runs.naming import config_files, describe, with_files_found
 from resnet_lightning.runs.trainers import check_settings, fill_in
 from resnet_lightning.training.classifier import Classifier
 
@@ -71,6 +71,7 @@ def prepare(arguments: Sequence[str], command: str = "fit", watched: bool = True
         logging.getLogger(package).setLevel(logging.WARNING)
     for path in config_files(arguments):
         check_yaml(path)
+    arguments = with_files_found(arguments)
     experiment, changes = describe(arguments)
     parser = make_parser(command)
     try:
