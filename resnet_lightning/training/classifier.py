@@ -16,6 +16,7 @@ from torchmetrics import MeanMetric, SumMetric
 
 from resnet_lightning.data.views import Views
 from resnet_lightning.errors import BadInput, Diverged
+from resnet_lightning.networks import inspection
 from resnet_lightning.networks.ghost import normalise_by
 from resnet_lightning.schedules import Plateau, Schedule
 from resnet_lightning.training.batch_norm_statistics import average_statistics
@@ -233,7 +234,7 @@ class Classifier(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["evaluated"] = self.evaluated
         checkpoint["schedule"] = self.rate.state()
-        checkpoint["network"] = str(getattr(self.network, "name", type(self.network).__name__))
+        checkpoint["network"] = inspection.name(self.network)
         if self.window:
             # Of every process, since only the first one writes: [processes, iterations] and [processes, iterations, B].
             losses, mistakes = (torch.stack(values) for values in zip(*self.window, strict=True))
@@ -254,7 +255,7 @@ class Classifier(LightningModule):
         if different and all(key in theirs and key in ours and theirs[key][1:] == ours[key][1:] for key in different):
             classes, expected = theirs[different[0]][0], ours[different[0]][0]
             raise BadInput(f"the checkpoint has {classes:,} classes, the data and the configured network {expected:,}")
-        name = str(getattr(self.network, "name", type(self.network).__name__))
+        name = inspection.name(self.network)
         if different:
             raise BadInput(
                 f"the checkpoint holds {checkpoint.get('network', 'another network')}, not the configured {name} (they "
