@@ -99,9 +99,11 @@ def _weighted(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, Layer]
     children = list(module.named_children())
     followers = [child for _, child in children[1:]] + [nn.Identity()]
     for (key, child), follower in zip(children, followers, strict=False):
+        if key == "downsample":  # what torchvision's blocks call their shortcuts
+            continue
         if isinstance(child, nn.Conv2d | nn.Linear):
             yield prefix + key, Layer(child, follower if isinstance(follower, nn.BatchNorm2d) else child)
-        elif key != "downsample":  # torchvision's blocks call their shortcuts so
+        else:
             yield from _weighted(child, f"{prefix}{key}.")
 
 
