@@ -207,7 +207,7 @@ BAD: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     "selection": (lambda scores: scores[scores > 0], "nonzero"),
     "to the CPU": (lambda scores: scores.detach().cpu(), "from cuda:0 to cpu waits"),
     "from the CPU": (lambda scores: scores * torch.tensor([2.0], device=scores.device), "from cpu to cuda:0 waits"),
-    "another device": (lambda scores: scores + torch.zeros(10), "two different devices"),
+    "another device": (lambda scores: scores + torch.zeros(10), "two devices, cuda:0 and cpu"),
     "another shape": (lambda scores: F.linear(scores, scores.new_zeros(3, 7)), "reduction dim|must match|shape"),
 }
 
