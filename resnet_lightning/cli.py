@@ -1,17 +1,14 @@
 """The command line. A command is a name, a sentence and a function, which is imported when it is called."""
 
-import logging
 import sys
 import warnings
-from argparse import ArgumentError
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
-from resnet_lightning.errors import OCCUPIED, BadInput, Diverged, Occupied, speaks_for_node
-from resnet_lightning.files import is_disk_full
+from resnet_lightning.errors import BadInput, guarded
 
 
 class Command(NamedTuple):
@@ -29,23 +26,33 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "fit": Command("", "trains one run: --config FILE --config FILE ...", "runs.command_line:fit"),
-    "validate": Command("", "measures a checkpoint on the validation images", "runs.command_line:validate"),
-    "test": Command("", "measures a checkpoint on the test images", "runs.command_line:test"),
-    "predict": Command("", "writes the class probabilities of the test images", "runs.command_line:predict"),
+    "fit": Command("", "trains one run: --config FILE --config FILE ...", "cli:fit"),
+    "validate": Command("", "measures a checkpoint on the validation images", "evaluation.testing:validate"),
+    "test": Command("", "measures a checkpoint on the test images", "evaluation.testing:test"),
+    "predict": Command("", "writes the class probabilities of the test images", "evaluation.testing:predict"),
     "study": Command("NAME", "runs what a table or figure still needs, then reports", "studies.execution.study:study"),
     "report": Command("NAME", "shows a study's runs, finished or not, as tables and figures", "studies.report:main"),
     "keep": Command("NAME", "copies what a study's finished runs measured into results/", "studies.keep:main"),
     "dashboard": Command("NAME", "makes workspaces and a report on Weights & Biases", "tracking.dashboard:dashboard"),
     "lesions": Command("", "tests a trained network without each of its blocks", "evaluation.lesions:main"),
     "summary": Command("", "shows what a network is made of, and what it costs", "benchmarks.summary:summary"),
-    "plan": Command("", "predicts time and cost of every study", "benchmarks.plan:main"),
+    "plan": Command("", "tells how long every study takes, by finished runs", "benchmarks.plan:main"),
+    "export": Command("RUN --to FORM", "writes a trained network for other programs", "evaluation.export:main"),
     "ensemble": Command(
         "RUN RUN ...", "averages the probabilities that predict has written", "evaluation.ensemble:main"
     ),
     "bench": Command("", "measures training images per second, beside a plain loop", "benchmarks.speed:main"),
     "bench-input": Command("", "measures how fast image files are read", "benchmarks.input:main"),
 }
+
+
+def fit(arguments: Sequence[str]) -> None:
+    """`resnet-lightning fit`: a run, and W&B's logger that follows it."""
+    from resnet_lightning.runs import life
+    from resnet_lightning.runs.command_line import prepare
+    from resnet_lightning.tracking.wandb_logger import track
+
+    life.fit(prepare(arguments), track)
 
 
 def help_text() -> str:
@@ -66,8 +73,6 @@ def help_text() -> str:
 def main(args: Sequence[str] | None = None) -> None:
     """Carries out a command line; exits with status 2 and one line if it cannot be carried out as given."""
     name, *arguments = list(sys.argv[1:] if args is None else args) or ["--help"]
-    for package in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(package).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # for networks of the user's own, beside the experiments
@@ -88,39 +93,3 @@ def carry_out(name: str, arguments: Sequence[str]) -> int | None:
     module, _, function = COMMANDS[name].function.partition(":")
     status: int | None = getattr(import_module(f"resnet_lightning.{module}"), function)(arguments)
     return status
-
-
-def guarded(function: Callable[[Sequence[str]], int | None], arguments: Sequence[str]) -> None:
-    """Ends the process with one line, and no traceback, for what is no fault of the program."""
-    try:
-        if status := function(arguments):
-            sys.exit(status)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except (Diverged, Occupied) as error:
-        print(f"resnet-lightning: {error}", file=sys.stderr)
-        sys.exit(1 if isinstance(error, Diverged) else OCCUPIED)
-    except Exception as error:
-        if not (reason := user_reason(error)):
-            raise
-        if speaks_for_node() or is_distributed():  # in training, something may be wrong with one process only
-            print("resnet-lightning: " + " ".join(reason.split()), file=sys.stderr)
-        sys.exit(2)
-
-
-def is_distributed() -> bool:
-    """Whether this process trains together with others."""
-    torch = sys.modules.get("torch")
-    return bool(torch and torch.distributed.is_initialized())
-
-
-def user_reason(error: BaseException | None) -> str | None:
-    """What the user gave wrong, if this error, or one that led to it, is about that; None for a fault of ours."""
-    if is_disk_full(error) and isinstance(error, OSError):
-        return f"no space left on the device to write {error.filename or 'a file'}"
-    while error is not None:  # jsonargparse wraps what a constructor raises
-        # Lightning's own word for bad settings goes by its name, since importing it takes seconds.
-        if isinstance(error, BadInput | ArgumentError) or type(error).__name__ == "MisconfigurationException":
-            return str(error)
-        error = error.__cause__ or error.__context__
-    return None

@@ -22,7 +22,8 @@ from resnet_lightning.data.cifar10 import CIFAR10, DEFAULT_ROOT
 from resnet_lightning.errors import BadInput
 from resnet_lightning.files import write_text
 from resnet_lightning.reporting.table import Table, show_tables, to_markdown
-from resnet_lightning.runs.folder import EXPERIMENTS, make_folder, write_json
+from resnet_lightning.runs.experiments import EXPERIMENTS
+from resnet_lightning.runs.folder import make_folder, write_json
 from resnet_lightning.training.devices import fastest_safe_precision
 
 REPORTS = Path("reports")

@@ -20,7 +20,7 @@ from conftest import QUICK, fit, result, run, same, start, weights
 from resnet_lightning.cli import main
 from resnet_lightning.errors import OCCUPIED, Occupied
 from resnet_lightning.runs.checkpoints import checkpoints, is_whole
-from resnet_lightning.runs.folder import configuration_hash
+from resnet_lightning.runs.identity import configuration_hash
 from resnet_lightning.runs.locks import RunLock, holder
 from resnet_lightning.runs.metrics_logger import MetricsFile
 from resnet_lightning.studies.execution.jobs import Job

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from resnet_lightning.cli import guarded
+from resnet_lightning.errors import guarded
 from resnet_lightning.studies.execution.jobs import Job
 
 
@@ -55,19 +55,19 @@ def check(runs: Sequence[list[str]]) -> int:
     """Raises BadInput for wrong settings or data, by the arguments of each run; returns how many devices one takes."""
     import yaml
 
-    from resnet_lightning.runs.command_line import CommandLine
+    from resnet_lightning.runs import command_line
     from resnet_lightning.runs.folder import refuse_other_configuration, refuse_other_data
+    from resnet_lightning.runs.trainers import make_trainer
 
-    first = CommandLine(runs[0], run=False)
-    first.datamodule.prepare_data()
-    first.datamodule.setup("fit")
+    first = command_line.prepare(runs[0])
+    first.data.prepare_data()
+    first.data.setup("fit")
     for arguments in runs:
-        command = first if arguments == runs[0] else CommandLine(arguments, run=False)
-        if (command.folder / "config.yaml").exists():
-            refuse_other_data(command.folder, first.datamodule.title)
-            now = yaml.safe_load(command.parser.dump(command.config, skip_unset=False))
-            refuse_other_configuration(command.folder, now)
-    return int(first.trainer.num_devices)
+        run = first if arguments == runs[0] else command_line.prepare(arguments)
+        if (run.folder / "config.yaml").exists():
+            refuse_other_data(run.folder, first.data.title)
+            refuse_other_configuration(run.folder, yaml.safe_load(run.text))
+    return int(make_trainer(first).num_devices)
 
 
 if __name__ == "__main__":
