@@ -15,12 +15,13 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from resnet_lightning.data.views import Views
 from resnet_lightning.errors import BadInput, Diverged
+from resnet_lightning.networks import inspection
 from resnet_lightning.networks.ghost import normalise_by
 from resnet_lightning.schedules import Plateau, Schedule
 from resnet_lightning.training.batch_norm_statistics import average_statistics
 from resnet_lightning.training.metrics import SetMetrics
 from resnet_lightning.training.view_scores import view_scores
-from resnet_lightning.training.weights import name_of, take_weights
+from resnet_lightning.training.weights import take_weights
 
 Batch = tuple[Tensor, Tensor]
 EvaluationBatch = tuple[Views, Tensor, Tensor]  # images or views of them, labels [B], numbers of the images [B]
@@ -207,7 +208,7 @@ class Classifier(LightningModule):
             logger.log_metrics(row, step=self.trainer.global_step)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["network"] = name_of(self.network)
+        checkpoint["network"] = inspection.name(self.network)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Raises BadInput for the weights of another network, saying which the checkpoint holds."""
