@@ -113,8 +113,8 @@ def test_the_warm_up_ends_the_same_however_often_is_logged(workplace: Path, log_
 
 
 def test_a_warm_up_that_began_when_each_row_was_a_look_goes_on(workplace: Path) -> None:
-    options = ["--model.schedule=resnet_lightning.schedules.Steps", "--model.schedule.warmup_until_error=89.7"]
-    options += ["--model.schedule.warmup_check_every=4", "--trainer.log_every_n_steps=4", "--trainer.max_steps=12"]
+    Path("mine.py").write_text(LOOKING)
+    options = ["--model.schedule=mine.Looking", "--trainer.max_steps=12", "--trainer.log_every_n_steps=4"]
     fit(*options, "--run=whole", "--checkpoint_every=6")
     path = Path("whole/checkpoints/iteration=6.ckpt")
     checkpoint = torch.load(path, weights_only=True)
