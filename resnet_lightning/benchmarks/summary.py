@@ -11,7 +11,7 @@ from resnet_lightning.errors import BadInput
 from resnet_lightning.networks import ResNet
 from resnet_lightning.networks.counting import Part, count_parts
 from resnet_lightning.networks.shortcuts import ZeroPadding
-from resnet_lightning.reporting.groups import NOTHING
+from resnet_lightning.reporting.cells import NOTHING
 from resnet_lightning.reporting.table import Table, show_tables
 from resnet_lightning.runs.command_line import prepare
 from resnet_lightning.runs.naming import config_files

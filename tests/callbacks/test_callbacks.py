@@ -20,13 +20,19 @@ from resnet_lightning.evaluation.lesions import blocks, lesion, lesions, watch
 from resnet_lightning.networks import ResNet, cifar_resnet, imagenet_resnet, vgg16
 from resnet_lightning.networks.layers import layers
 from resnet_lightning.networks.mlp import SigmoidMLP
-from resnet_lightning.reporting.gradients import gradient_heat, gradient_lines, gradient_table, verdict
-from resnet_lightning.reporting.lesions import lesion_figure, lesion_table
-from resnet_lightning.reporting.responses import figure7, figure7_table, order_sentence
-from resnet_lightning.reporting.vanishing import gradient_norms, ratio
 from resnet_lightning.runs.command_line import prepare
 from resnet_lightning.runs.metrics_file import read_metrics
 from resnet_lightning.runs.reading import load_runs
+from resnet_lightning.studies.figure7 import draw as figure7
+from resnet_lightning.studies.figure7 import order_sentence
+from resnet_lightning.studies.figure7 import tables as figure7_table
+from resnet_lightning.studies.gradients import draw_heat as gradient_heat
+from resnet_lightning.studies.gradients import draw_lines as gradient_lines
+from resnet_lightning.studies.gradients import tables as gradient_table
+from resnet_lightning.studies.gradients import verdict
+from resnet_lightning.studies.lesions import draw as lesion_figure
+from resnet_lightning.studies.lesions import tables as lesion_table
+from resnet_lightning.studies.vanishing import gradient_norms, ratio
 
 ALL = [f"cifar10/{family}{depth}" for family in ("figure6/plain", "table6/resnet") for depth in (20, 56, 110)]
 
@@ -308,8 +314,8 @@ def test_figure_7_compares_medians_and_says_whether_the_order_holds(tmp_path: Pa
     assert row(table, "plain-56")["Measured median"] == row(table, "ResNet-110")["Measured median"] == "–"
     assert "less than plain networks (2.00 beside 2.50 at 20 layers)" in table.notes[0]
     assert "deeper ResNets respond less (2.00 at 20, 1.70 at 56)" in table.notes[0]
-    assert len(figure7(runs).axes[0].lines) == 3
-    figure7([run for run in runs if run.network == "plain-56"])
+    assert (figure := figure7(runs)) and len(figure.axes[0].lines) == 3
+    assert figure7([run for run in runs if run.network == "plain-56"]) is None
 
 
 def test_what_is_cut_off_is_left_out_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -321,7 +327,7 @@ def test_what_is_cut_off_is_left_out_and_said(tmp_path: Path, capsys: pytest.Cap
     runs = load_runs(ALL, tmp_path)
     assert row(figure7_table(runs)[0], "ResNet-20")["Measured median"] == "–"
     assert gradient_table(runs) == [] and lesion_table(runs) == []
-    figure7(runs)
+    assert not any(draw(runs) for draw in (figure7, gradient_lines, gradient_heat, lesion_figure))
     said = capsys.readouterr().err.splitlines()
     assert [line.split("ResNet-20")[0].split("/")[-1].split(" ")[0] for line in said] == [
         *("responses.csv", "gradients.csv", "lesions.json")
@@ -350,7 +356,8 @@ def test_gradients_at_initialisation_decide_what_is_said(tmp_path: Path) -> None
     assert row(table, "ResNet-110")["Ended"] == "diverged at 40,000"
     assert "no gradient of a plain network vanishes" in table.notes[0]
     assert "that of plain-56 explodes instead, and shortcuts bring 2e+03 down to 4" in table.notes[0]
-    assert len(gradient_lines(runs).axes) == 2 and len(gradient_heat(runs).axes) == 7  # 2 × 3 panels and the scale
+    assert (lines := gradient_lines(runs)) and len(lines.axes) == 2
+    assert (heat := gradient_heat(runs)) and len(heat.axes) == 7  # 2 × 3 panels and the scale
     assert verdict({"plain-20": math.nan}, {}) == []
     [said] = verdict({"plain-20": 1.0, "plain-56": 900.0}, {"plain-20": 0.5, "plain-56": 1e-4})
     assert "the gradient of plain-56 vanishes" in said and "plain-20 keeps it" in said
@@ -377,7 +384,7 @@ def test_lesions_are_averaged_over_seeds(tmp_path: Path) -> None:
     )
     assert cells["Neighbours swapped: median %"] == "20.50"
     assert row(table, "plain-20")["within 5 points"] == "0 of 2"
-    assert len(lesion_figure(runs).axes) == 4
+    assert (figure := lesion_figure(runs)) and len(figure.axes) == 4
 
 
 def test_a_study_of_lesions_trains_and_then_looks(

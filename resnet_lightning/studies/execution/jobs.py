@@ -20,7 +20,7 @@ from resnet_lightning.runs.folder import make_folder, read_json, result_file, ru
 from resnet_lightning.runs.locks import holder
 from resnet_lightning.runs.metrics_file import read_metrics
 from resnet_lightning.runs.naming import describe
-from resnet_lightning.studies import TORCHVISION
+from resnet_lightning.studies.experiments import TORCHVISION
 
 # Statuses of a run that was asked to stop and has saved what it had, or had nothing to save yet.
 STOPPED = {128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)}
