@@ -18,6 +18,7 @@ from resnet_lightning.runs.folder import check_yaml, run_folder
 from resnet_lightning.runs.identity import configuration_hash
 from resnet_lightning.runs.misspelt import explain
 from resnet_lightning.runs.naming import config_files, describe, with_files_found
+from resnet_lightning.runs.resume import precision_of
 from resnet_lightning.runs.trainers import check_settings, fill_in
 from resnet_lightning.training.classifier import Classifier
 
@@ -89,6 +90,8 @@ def prepare(arguments: Sequence[str], command: str = "fit", watched: bool = True
         folder = folder_of_weights(config.config or [], checkpoint) or run_folder(
             experiment, [*changes, f"{WEIGHTS}={checkpoint.stem}"], int(seed)
         )
+    if command == "fit" and config.trainer.precision is None:
+        config.trainer.precision = precision_of(folder)
     fill_in(config)
     check_settings(config)
     text = parser.dump(config, skip_unset=False)
