@@ -87,6 +87,7 @@ class CIFAR10(InMemoryDataModule):
             train, train_labels, test, test_labels = self._decode_folders()
         else:
             sets = [Official(str(self.root), train=train) for train in (True, False)]
+            self.classes = tuple(sets[0].classes)
             train, test = (torch.from_numpy(part.data) for part in sets)
             train_labels, test_labels = (torch.tensor(part.targets) for part in sets)
         return self._resize(train), train_labels, self._resize(test), test_labels
@@ -132,6 +133,7 @@ class CIFAR10(InMemoryDataModule):
         if classes != test_classes:
             different = ", ".join(sorted(set(classes) ^ set(test_classes)))
             raise BadInput(f"{self.root}: train and test have different class folders ({different})")
+        self.classes = tuple(classes)
         if any(Path(path).suffix.lower() in (".jpg", ".jpeg") for path, _ in train):
             self.source = "CIFAR-10 (JPEG)"
         cache = self.root / CACHE

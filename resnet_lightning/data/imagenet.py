@@ -22,6 +22,7 @@ from resnet_lightning.data.image_files import (
     sampled,
 )
 from resnet_lightning.data.listing import Listing, class_folders, count_classes, validation_images
+from resnet_lightning.data.preprocessing import Preprocessing
 from resnet_lightning.data.views import Crops, Scales
 from resnet_lightning.errors import BadInput
 
@@ -176,8 +177,20 @@ class ImageNet(LightningDataModule):
             views = Crops(views) if views.dim() == 5 else views
         return views, labels, numbers
 
+    def preprocessing(self) -> Preprocessing | None:
+        """What a network that was trained on these images expects of a picture; None before the mean is measured."""
+        mean, std = self.pixel_mean, torch.ones(3)
+        if self.normalization == "channel_mean_std":
+            mean, std = CHANNEL_MEAN, CHANNEL_STD
+        if not self.sets or mean is None:
+            return None
+        side = decode.scaled(decode.EVALUATION_SIDE, self.image_size)
+        return Preprocessing(mean, std, self.image_size, side, self.sets["val"].classes)
+
     def state_dict(self) -> dict[str, Any]:
-        return {} if self.pixel_mean is None else {"pixel_mean": self.pixel_mean.cpu()}
+        known = {} if self.pixel_mean is None else {"pixel_mean": self.pixel_mean.cpu()}
+        expected = self.preprocessing()
+        return known | ({"preprocessing": expected.state()} if expected else {})
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.pixel_mean = state.get("pixel_mean")

@@ -13,7 +13,7 @@ from resnet_lightning.errors import BadInput, Diverged
 from resnet_lightning.files import remove_unfinished
 from resnet_lightning.runs.checkpoint_io import save_unless_whole
 from resnet_lightning.runs.checkpoints import checkpoint_file, checkpoints, newest_whole_checkpoint
-from resnet_lightning.runs.command_line import PreparedRun
+from resnet_lightning.runs.command_line import PreparedRun, is_as_shipped
 from resnet_lightning.runs.folder import make_folder, read_json, refuse_earlier_name, refuse_other_configuration
 from resnet_lightning.runs.locks import locked
 from resnet_lightning.runs.metrics_logger import MetricsFile
@@ -39,7 +39,7 @@ def fit(run: PreparedRun, track: Callable[[PreparedRun], Tracker] | None = None)
     if over := look_into_folder(run):
         print(f"{run.folder} is {over['state']} already: delete it to run it again")
         return
-    record = RunRecord(run.folder, run.identity, run.text)
+    record = RunRecord(run.folder, run.identity | {"as_shipped": is_as_shipped(run)}, run.text)
     tracker = track(run) if track else None
     loggers: list[Any] = [MetricsFile(run.folder / "metrics.csv"), *([tracker] if tracker else [])]
     trainer = make_trainer(run, list_callbacks(run, record), loggers)

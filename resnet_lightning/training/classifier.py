@@ -20,7 +20,7 @@ from resnet_lightning.schedules import Plateau, Schedule
 from resnet_lightning.training.batch_norm_statistics import average_statistics
 from resnet_lightning.training.metrics import SetMetrics
 from resnet_lightning.training.view_scores import view_scores
-from resnet_lightning.training.weights import name_of, refuse_other_weights
+from resnet_lightning.training.weights import name_of, take_weights
 
 Batch = tuple[Tensor, Tensor]
 EvaluationBatch = tuple[Views, Tensor, Tensor]  # images or views of them, labels [B], numbers of the images [B]
@@ -211,5 +211,5 @@ class Classifier(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Raises BadInput for the weights of another network, saying which the checkpoint holds."""
-        refuse_other_weights(checkpoint, self.state_dict(), name_of(self.network))
+        take_weights(checkpoint, self.network)
         self.trained = checkpoint.get("global_step", 0)
