@@ -7,6 +7,7 @@ import torch
 from lightning import Callback, Trainer
 from torch import Tensor
 
+from resnet_lightning.compat import norms as gradient_norms
 from resnet_lightning.errors import BadInput
 from resnet_lightning.networks.inspection import layers
 from resnet_lightning.runs.folder import GRADIENTS
@@ -43,7 +44,7 @@ class GradientFlow(Callback):
             return
         gradients: list[Tensor] = [torch.zeros(()) if w.grad is None else w.grad for w in self.weights.values()]
         # The same on every process, whose gradients have been averaged by now.
-        norms = torch.stack(torch._foreach_norm(gradients)).tolist()  # waits for the device
+        norms = torch.stack(gradient_norms(gradients)).tolist()  # waits for the device
         self.file.log_metrics(dict(zip(self.weights, norms, strict=True)), trainer.global_step)
         row = {"gradient/first": norms[0], "gradient/last": norms[-1]}
         if norms[-1]:

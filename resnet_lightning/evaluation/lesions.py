@@ -15,8 +15,9 @@ from lightning import Trainer
 from torch import Tensor, nn
 
 from resnet_lightning.callbacks.responses import Moments
+from resnet_lightning.data.protocol import tested_set
 from resnet_lightning.errors import BadInput
-from resnet_lightning.evaluation.testing import alone, identified, of_checkpoint, tested_set
+from resnet_lightning.evaluation.testing import alone, identified, of_checkpoint
 from resnet_lightning.networks import inspection
 from resnet_lightning.networks.inspection import Block
 from resnet_lightning.runs.command_line import PreparedRun, prepare

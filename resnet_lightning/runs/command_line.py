@@ -92,12 +92,15 @@ def prepare(arguments: Sequence[str], command: str = "fit", watched: bool = True
         )
     if command == "fit" and config.trainer.precision is None:
         config.trainer.precision = precision_of(folder)
-    fill_in(config)
-    check_settings(config)
+    fill_in(config, arguments)
+    check_settings(config, command)
     text = parser.dump(config, skip_unset=False)
     if not watched:
         config.trainer.callbacks, config.trainer.logger = None, False
-    made = parser.instantiate(config)
+    try:
+        made = parser.instantiate(config)
+    except ImportError as error:  # of what a logger or callback needs
+        raise BadInput(f"a package is missing: {error}") from error
     return PreparedRun(
         command=command,
         config=config,

@@ -66,9 +66,11 @@ class Progress(ProgressBar):
             self._refresh(trainer)
             return
         done, total = trainer.global_step, trainer.max_steps
-        seconds = (time.monotonic() - self.started) / max(1, done - self.first) * (total - done)
-        left = timedelta(seconds=round(seconds))
-        print(f"iteration {done:,} of {total:,}: {self.errors}, {left} left", flush=True)
+        left = ""
+        if done > self.first:  # an evaluation that is made up for tells nothing of this session's speed
+            seconds = (time.monotonic() - self.started) / (done - self.first) * (total - done)
+            left = f", {timedelta(seconds=round(seconds))} left"
+        print(f"iteration {done:,} of {total:,}: {self.errors}{left}", flush=True)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._close(trainer)

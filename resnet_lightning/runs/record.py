@@ -13,6 +13,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Timer
 
 import resnet_lightning
+from resnet_lightning.data import protocol
 from resnet_lightning.errors import BadInput
 from resnet_lightning.files import write_text
 from resnet_lightning.networks.inspection import about
@@ -71,11 +72,11 @@ class RunRecord(Timer):
             **about(network),
             "parameters": sum(parameter.numel() for parameter in network.parameters()),
             "iterations": trainer.max_steps,
-            "batch_size": data.batch_size,
-            "data": data.title,
-            "train_images": data.size("train"),
-            "val_images": data.size("val"),
-            "test_images": data.size("test"),
+            "batch_size": protocol.batch_size(data),
+            "data": protocol.title(data),
+            "train_images": protocol.size(data, "train"),
+            "val_images": protocol.size(data, "val"),
+            "test_images": protocol.size(data, "test"),
             "device": device_name(trainer.strategy.root_device),
             "devices": trainer.world_size,
             "threads": torch.get_num_threads() if trainer.strategy.root_device.type == "cpu" else None,
@@ -110,8 +111,8 @@ class RunRecord(Timer):
         for column, curve in curves.items():
             if curve:
                 result[column.replace("/", "_")] = curve[-1] if state == "finished" else None
-        if data.damaged_images:
-            result["damaged_images"] = data.damaged_images
+        if damaged := protocol.damaged_images(data):
+            result["damaged_images"] = damaged
         if curves["test/error"]:
             result["best_test_error"] = min(curves["test/error"])
         result["seconds"] = round(self.time_elapsed("train"), 1)
