@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from resnet_lightning.data.protocol import size
 from resnet_lightning.data.views import Views
 from resnet_lightning.errors import BadInput, Diverged, speaks_for_node
 from resnet_lightning.networks import inspection
