@@ -30,6 +30,7 @@ from resnet_lightning import networks
 from resnet_lightning.callbacks.responses import Moments
 from resnet_lightning.data import CIFAR10, Digits, ImageNet
 from resnet_lightning.data.batches import Normalization
+from resnet_lightning.schedules import Steps
 from resnet_lightning.training.classifier import Classifier
 
 pytestmark = pytest.mark.skipif(not torch.backends.cuda.is_built(), reason="torch was built without CUDA")
@@ -84,6 +85,7 @@ def classifier(fake: FakeTensorMode, function: str, arguments: dict[str, Any], *
         network = getattr(networks, function)(**arguments)
     # Fake weights cannot be given another memory format, and metrics copy their states, which fake ones refuse.
     model = Classifier(network, torch.optim.SGD, lambda _: None, top5=True, channels_last=False, **options)
+    model.rate = Steps(100)  # configure_optimizers sets it
     with fake:
         for metrics in (model.train_metrics, model.test_metrics, model.unmirrored_metrics):
             metrics.to(GPU)
