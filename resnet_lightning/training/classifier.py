@@ -9,18 +9,22 @@ from typing import Any, Literal
 import torch
 from lightning import LightningModule
 from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.plugins.precision import MixedPrecision
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from resnet_lightning.data.protocol import size
 from resnet_lightning.data.views import Views
-from resnet_lightning.errors import BadInput, Diverged
+from resnet_lightning.errors import BadInput, Diverged, speaks_for_node
+from resnet_lightning.networks import inspection
 from resnet_lightning.networks.ghost import normalise_by
 from resnet_lightning.schedules import Schedule
 from resnet_lightning.training.batch_norm_statistics import average_statistics
 from resnet_lightning.training.metrics import SetMetrics
 from resnet_lightning.training.view_scores import view_scores
-from resnet_lightning.training.weights import name_of, take_weights
+from resnet_lightning.training.weights import take_weights
 
 Batch = tuple[Tensor, Tensor]
 EvaluationBatch = tuple[Views, Tensor, Tensor]  # images or views of them, labels [B], numbers of the images [B]
@@ -79,6 +83,7 @@ class Classifier(LightningModule):
         self.window: list[tuple[Tensor, Tensor]] = []
         self.window_start = (0, 0.0)
         self.unseen: list[tuple[Tensor, Tensor]] = []  # the same since the schedule's last look, if it looks
+        self.predicted = 0  # images so far, where batches do not number them
         self.trained = 0  # iterations of the checkpoint that was loaded
 
     def forward(self, images: Tensor) -> Tensor:
@@ -92,12 +97,22 @@ class Classifier(LightningModule):
             known = {id(weight) for weight in weights}
             others = [parameter for parameter in everything if id(parameter) not in known]
             groups = [{"params": weights}, {"params": others, "weight_decay": 0.0}]
-        optimizer = self.optimizer(groups)
+        optimizer = self._make_optimizer(groups)
         self.rate = self.schedule(self.trainer.max_steps)
         check_evaluations(self.rate, self.trainer)
         scheduler = LambdaLR(optimizer, [lambda iteration: self.rate(iteration)] * len(groups))
         self.settings = [{name: group[name] for name in group if name != "params"} for group in optimizer.param_groups]
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _make_optimizer(self, groups: list[dict[str, Any]]) -> Optimizer:
+        optimizer = self.optimizer(groups)
+        # With mixed precision, Lightning lets no gradients be clipped that a fused optimizer takes.
+        mixed = isinstance(self.trainer.precision_plugin, MixedPrecision)
+        if self.trainer.gradient_clip_val and mixed and optimizer.defaults.get("fused"):
+            if speaks_for_node():
+                print("trainer.gradient_clip_val with mixed precision: the optimizer is not fused", flush=True)
+            optimizer = self.optimizer(groups, fused=False)  # type: ignore[call-arg]
+        return optimizer
 
     def training_step(self, batch: Batch) -> Tensor:
         images, labels = batch
@@ -139,7 +154,7 @@ class Classifier(LightningModule):
             raise Diverged(iteration, values["loss"])
         start, started = self.window_start
         now = time.perf_counter()
-        images = (iteration - start) * batch * self.trainer.world_size
+        images = (iteration - start) * batch * self.trainer.accumulate_grad_batches * self.trainer.world_size
         self.window_start = (iteration, now)
         row = {f"train/{name}": values[name] for name in ("loss", "error")}
         row["lr"] = self.trainer.optimizers[0].param_groups[0]["lr"]
@@ -147,12 +162,12 @@ class Classifier(LightningModule):
         self._record(row)
 
     def validation_step(self, batch: EvaluationBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        views, labels, _ = batch
+        views, labels, *_ = batch
         name = self.validation_sets()[dataloader_idx]
         self._metrics_of(name).evaluate(view_scores(self.network, views)[0], labels)
 
     def on_validation_epoch_end(self) -> None:
-        for name in self.validation_sets():
+        for name in dict.fromkeys(self.validation_sets()):
             self._log_evaluation(name, self._metrics_of(name).compute())
 
     def on_validation_end(self) -> None:
@@ -164,6 +179,7 @@ class Classifier(LightningModule):
 
     def on_predict_start(self) -> None:
         self.on_test_start()
+        self.predicted = 0
 
     def _training_images(self, batches: int) -> Iterator[Tensor]:
         loader = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
@@ -173,7 +189,7 @@ class Classifier(LightningModule):
                 yield images
 
     def test_step(self, batch: EvaluationBatch) -> None:
-        views, labels, _ = batch
+        views, labels, *_ = batch
         scores, unmirrored = view_scores(self.network, views)
         self.test_metrics.evaluate(scores, labels)
         if unmirrored is not None:
@@ -187,13 +203,20 @@ class Classifier(LightningModule):
 
     def predict_step(self, batch: EvaluationBatch) -> tuple[Tensor, Tensor, Tensor]:
         """Class probabilities [B, classes], labels [B], and the images' numbers [B]."""
-        views, labels, numbers = batch
-        return view_scores(self.network, views)[0].float().softmax(1), labels, numbers
+        views, labels, *numbers = batch
+        if not numbers:  # a loader of the user's own: in order, one process
+            if self.trainer.world_size > 1:
+                raise BadInput("predict on several devices needs the images' numbers as the third part of each batch")
+            numbers = [torch.arange(self.predicted, self.predicted + len(labels))]
+            self.predicted += len(labels)
+        return view_scores(self.network, views)[0].float().softmax(1), labels, numbers[0]
 
     def validation_sets(self) -> list[str]:
         """What is evaluated during training, in the order of the loaders: val, test, or both."""
         loaders = self.trainer.val_dataloaders
-        return list(loaders) if isinstance(loaders, Mapping) else ["val"]
+        if isinstance(loaders, Mapping):
+            return list(loaders)
+        return ["val"] * (len(loaders) if isinstance(loaders, list) else 1)  # several count as one
 
     def _metrics_of(self, name: str) -> SetMetrics:
         return self.test_metrics if name == "test" else self.val_metrics
@@ -216,7 +239,7 @@ class Classifier(LightningModule):
             logger.log_metrics(row, step=self.trainer.global_step)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["network"] = name_of(self.network)
+        checkpoint["network"] = inspection.name(self.network)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Raises BadInput for the weights of another network, saying which the checkpoint holds."""
@@ -230,7 +253,7 @@ def check_evaluations(schedule: Schedule, trainer: Any) -> None:
     if not every:
         return
     name = type(schedule).__name__
-    if not trainer.datamodule.size("val"):
+    if not size(trainer.datamodule, "val"):
         raise BadInput(f"{name} looks at validation images: hold some out with --data.validation_images")
     by_iteration = isinstance(between, int) and trainer.check_val_every_n_epoch is None
     if not by_iteration or every * trainer.accumulate_grad_batches % between:
