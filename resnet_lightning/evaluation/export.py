@@ -13,6 +13,7 @@ from torch import Tensor
 
 from resnet_lightning.errors import BadInput
 from resnet_lightning.files import write_atomically
+from resnet_lightning.networks import inspection
 from resnet_lightning.runs.trained import Trained, kept_weights, load_run
 
 ENDINGS = {"onnx": ".onnx", "torchscript": ".pt", "safetensors": ".safetensors", "torchvision": ".pth"}
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str]) -> None:
     if options.to not in ENDINGS:
         raise BadInput(f"--to {options.to}: expected one of {', '.join(ENDINGS)}")
     trained = load_run(options.run, options.data)
-    name = str(getattr(trained.network, "name", "network")).replace(" ", "-")
+    name = inspection.name(trained.network).replace(" ", "-")
     path = options.output or Path(name + ENDINGS[options.to])
     if not path.parent.is_dir():
         raise BadInput(f"--output {path}: the folder {path.parent} does not exist")
@@ -120,7 +121,7 @@ def export_safetensors(trained: Trained, path: Path) -> str:
 
 def export_torchvision(trained: Trained, path: Path) -> str:
     """Weights that torchvision's network of the same depth loads strictly: those with shortcuts of option B."""
-    depth, network = getattr(trained.network, "depth", None), trained.network
+    depth, network = inspection.about(trained.network)["depth"], trained.network
     build = getattr(torchvision.models, f"resnet{depth}", None)
     state = network.state_dict()
     if build is not None:
@@ -128,7 +129,7 @@ def export_torchvision(trained: Trained, path: Path) -> str:
         expected = {name: value.shape for name, value in theirs.state_dict().items()}
     if build is None or expected != {name: value.shape for name, value in state.items()}:
         raise BadInput(
-            f"torchvision has no network with the weights of {getattr(network, 'name', type(network).__name__)}: "
+            f"torchvision has no network with the weights of {inspection.name(network)}: "
             "expected an ImageNet network with shortcuts of option B"
         )
     write_atomically(path, lambda file: torch.save(state, file))

@@ -17,7 +17,8 @@ from resnet_lightning.runs.experiments import experiment_files, is_shipped
 from resnet_lightning.runs.folder import check_yaml, run_folder
 from resnet_lightning.runs.identity import configuration_hash
 from resnet_lightning.runs.misspelt import explain
-from resnet_lightning.runs.naming import config_files, describe
+from resnet_lightning.runs.naming import config_files, describe, with_files_found
+from resnet_lightning.runs.resume import precision_of
 from resnet_lightning.runs.trainers import check_settings, fill_in
 from resnet_lightning.training.classifier import Classifier
 
@@ -71,6 +72,7 @@ def prepare(arguments: Sequence[str], command: str = "fit", watched: bool = True
         logging.getLogger(package).setLevel(logging.WARNING)
     for path in config_files(arguments):
         check_yaml(path)
+    arguments = with_files_found(arguments)
     experiment, changes = describe(arguments)
     parser = make_parser(command)
     try:
@@ -88,12 +90,17 @@ def prepare(arguments: Sequence[str], command: str = "fit", watched: bool = True
         folder = folder_of_weights(config.config or [], checkpoint) or run_folder(
             experiment, [*changes, f"{WEIGHTS}={checkpoint.stem}"], int(seed)
         )
-    fill_in(config)
-    check_settings(config)
+    if command == "fit" and config.trainer.precision is None:
+        config.trainer.precision = precision_of(folder)
+    fill_in(config, arguments)
+    check_settings(config, command)
     text = parser.dump(config, skip_unset=False)
     if not watched:
         config.trainer.callbacks, config.trainer.logger = None, False
-    made = parser.instantiate(config)
+    try:
+        made = parser.instantiate(config)
+    except ImportError as error:  # of what a logger or callback needs
+        raise BadInput(f"a package is missing: {error}") from error
     return PreparedRun(
         command=command,
         config=config,

@@ -55,6 +55,7 @@ def check(runs: Sequence[list[str]]) -> int:
     """Raises BadInput for wrong settings or data, by the arguments of each run; returns how many devices one takes."""
     import yaml
 
+    from resnet_lightning.data.protocol import title
     from resnet_lightning.runs import command_line
     from resnet_lightning.runs.folder import refuse_other_configuration, refuse_other_data
     from resnet_lightning.runs.trainers import make_trainer
@@ -65,7 +66,7 @@ def check(runs: Sequence[list[str]]) -> int:
     for arguments in runs:
         run = first if arguments == runs[0] else command_line.prepare(arguments)
         if (run.folder / "config.yaml").exists():
-            refuse_other_data(run.folder, first.data.title)
+            refuse_other_data(run.folder, title(first.data))
             refuse_other_configuration(run.folder, yaml.safe_load(run.text))
     return int(make_trainer(first).num_devices)
 
