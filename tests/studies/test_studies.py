@@ -12,7 +12,7 @@ from resnet_lightning.cli import main
 from resnet_lightning.studies import STUDIES, find_study, overview
 from resnet_lightning.studies.experiments import TORCHVISION
 
-OWN = REPOSITORY / "docs/extending-study.part.md"
+OWN = REPOSITORY / "docs/extending.md"
 
 
 def test_every_file_of_a_study_is_in_the_list_and_its_experiments_are_files() -> None:
@@ -35,7 +35,8 @@ def test_make_and_the_command_list_the_same_studies() -> None:
 def test_a_study_of_ones_own(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    [code] = re.findall(r"```python\n(.*?)```", OWN.read_text(encoding="utf-8"), re.DOTALL)
+    section = OWN.read_text(encoding="utf-8").partition("## A study of your own")[2]
+    [code] = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     (workplace / "own").mkdir()
     (workplace / "own/parameters.py").write_text(code, encoding="utf-8")
     monkeypatch.setattr(studies, "__path__", [*studies.__path__, str(workplace / "own")])
