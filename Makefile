@@ -61,7 +61,7 @@ report: setup ## tables and figures of the runs that there are, for STUDY=table6
 	@$(RUN) report $(or $(STUDY),table6)
 
 keep: setup ## copy what finished runs measured into results/, for STUDY=table6
-	@$(RUN) keep $(or $(STUDY),table6)
+	@$(RUN) keep $(or $(STUDY),table6) $(if $(DATA),--data "$(DATA)")
 
 dashboard: setup ## the same on Weights & Biases, for STUDY=table6: a workspace of curves, and a report
 	@$(RUN) dashboard $(or $(STUDY),table6)

@@ -33,6 +33,8 @@ COMMANDS = {
     "study": Command("NAME", "runs what a table or figure still needs, then reports", "studies.execution.study:study"),
     "report": Command("NAME", "shows a study's runs, finished or not, as tables and figures", "studies.report:main"),
     "keep": Command("NAME", "copies what a study's finished runs measured into results/", "studies.keep:main"),
+    "pack": Command("RUN [FILE]", "puts a run into one file, to go on elsewhere", "runs.packing:pack_command"),
+    "unpack": Command("FILE [FOLDER]", "puts a packed run back into its folder", "runs.unpacking:unpack_command"),
     "dashboard": Command("NAME", "makes workspaces and a report on Weights & Biases", "tracking.dashboard:dashboard"),
     "lesions": Command("", "tests a trained network without each of its blocks", "evaluation.lesions:main"),
     "summary": Command("", "shows what a network is made of, and what it costs", "benchmarks.summary:summary"),

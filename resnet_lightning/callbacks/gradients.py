@@ -9,7 +9,7 @@ from torch import Tensor
 
 from resnet_lightning.compat import norms as gradient_norms
 from resnet_lightning.errors import BadInput
-from resnet_lightning.networks.layers import layers
+from resnet_lightning.networks.inspection import layers
 from resnet_lightning.runs.folder import GRADIENTS
 from resnet_lightning.runs.metrics_logger import MetricsFile
 
@@ -31,12 +31,12 @@ class GradientFlow(Callback):
             raise BadInput(f"GradientFlow's every {every}: expected a number of iterations, at least 1")
         self.every = every
         self.file: MetricsFile | None = None
-        self.weights: dict[str, Tensor] = {}
+        self.weights: dict[str, Any] = {}
         self.interval = 1
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self.interval = self.every or max(1, trainer.max_steps // TIMES)
-        self.weights = {name: layer.convolution.weight for name, layer in layers(pl_module.network).items()}
+        self.weights = {name: layer.module.weight for name, layer in layers(pl_module.network).items()}
         self.file = MetricsFile(Path(trainer.default_root_dir) / GRADIENTS)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: Any, optimizer: Any) -> None:

@@ -11,7 +11,7 @@ from lightning import Callback, Trainer
 from torch import Tensor
 
 from resnet_lightning.compat import exchange_compiled
-from resnet_lightning.networks.layers import layers
+from resnet_lightning.networks.inspection import layers
 from resnet_lightning.runs.folder import RESPONSES, make_folder
 from resnet_lightning.runs.metrics_file import read_metrics
 from resnet_lightning.runs.metrics_logger import MetricsFile

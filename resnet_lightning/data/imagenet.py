@@ -100,6 +100,7 @@ class ImageNet(LightningDataModule):
         self.damage = Damage(skip_damaged)
         self.sets: dict[str, Listing] = {}
         self.pixel_mean: Tensor | None = None
+        self.channels = CHANNEL_MEAN, CHANNEL_STD
         self.predicted: Tensor | None = None  # which images need not be predicted again, bool [N]
 
     @staticmethod
@@ -228,7 +229,9 @@ class ImageNet(LightningDataModule):
     def _mean_and_std(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """As fractions of 255, [H, W, 3] or [3], and [3]."""
         if self.normalization == "channel_mean_std":
-            return CHANNEL_MEAN.to(device), CHANNEL_STD.to(device)
+            if self.channels[0].device != device:  # once: a copy for every batch would wait for the device
+                self.channels = CHANNEL_MEAN.to(device), CHANNEL_STD.to(device)
+            return self.channels
         if self.pixel_mean is None:
             self.pixel_mean = self._measure_mean()
         if len(self.pixel_mean) != self.image_size:

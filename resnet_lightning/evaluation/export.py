@@ -1,5 +1,6 @@
 """`export`: a trained network for other programs, checked after it was written."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from resnet_lightning.errors import BadInput
 from resnet_lightning.files import write_atomically
+from resnet_lightning.networks import inspection
 from resnet_lightning.runs.trained import Trained, kept_weights, load_run
 
 ENDINGS = {"onnx": ".onnx", "torchscript": ".pt", "safetensors": ".safetensors", "torchvision": ".pth"}
@@ -33,7 +35,7 @@ def main(arguments: Sequence[str]) -> None:
     if options.to not in ENDINGS:
         raise BadInput(f"--to {options.to}: expected one of {', '.join(ENDINGS)}")
     trained = load_run(options.run, options.data)
-    name = str(getattr(trained.network, "name", "network")).replace(" ", "-")
+    name = inspection.name(trained.network).replace(" ", "-")
     path = options.output or Path(name + ENDINGS[options.to])
     if not path.parent.is_dir():
         raise BadInput(f"--output {path}: the folder {path.parent} does not exist")
@@ -102,8 +104,10 @@ def write_onnx(module: torch.nn.Module, images: Tensor, path: Path) -> Callable[
 
 
 def write_torchscript(module: torch.nn.Module, images: Tensor, path: Path) -> Callable[[Tensor], Tensor]:
-    torch.jit.trace(module, images).save(str(path))
-    again: Callable[[Tensor], Tensor] = torch.jit.load(str(path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecated, but what older programs read
+        torch.jit.trace(module, images).save(str(path))
+        again: Callable[[Tensor], Tensor] = torch.jit.load(str(path))
     return again
 
 
@@ -117,7 +121,7 @@ def export_safetensors(trained: Trained, path: Path) -> str:
 
 def export_torchvision(trained: Trained, path: Path) -> str:
     """Weights that torchvision's network of the same depth loads strictly: those with shortcuts of option B."""
-    depth, network = getattr(trained.network, "depth", None), trained.network
+    depth, network = inspection.about(trained.network)["depth"], trained.network
     build = getattr(torchvision.models, f"resnet{depth}", None)
     state = network.state_dict()
     if build is not None:
@@ -125,7 +129,7 @@ def export_torchvision(trained: Trained, path: Path) -> str:
         expected = {name: value.shape for name, value in theirs.state_dict().items()}
     if build is None or expected != {name: value.shape for name, value in state.items()}:
         raise BadInput(
-            f"torchvision has no network with the weights of {getattr(network, 'name', type(network).__name__)}: "
+            f"torchvision has no network with the weights of {inspection.name(network)}: "
             "expected an ImageNet network with shortcuts of option B"
         )
     write_atomically(path, lambda file: torch.save(state, file))

@@ -100,37 +100,47 @@ def _list(runs: Sequence[Run]) -> list[Listed]:
 
 
 def _results(tables: Sequence[Table], figures: Sequence[Picture], listed: Sequence[Listed]) -> list[Element]:
-    """A section for each table, with its figures; figures without a table; and once what several tables have to say."""
+    """A section for each table, with its figures; then figures without a table."""
     counts = Counter(note for table in tables for note in [*table.notes, *table.caveats])
     shared = {note: number for number, note in enumerate((note for note in counts if counts[note] > 1), start=1)}
-    left = list(figures)
+    left, said = list(figures), set[str]()
     sections = []
     for table in tables:
         own = [picture for picture in left if picture.setting == table.setting]
         left = [picture for picture in left if picture not in own]
-        sections.append(_section(table, own, shared, listed))
-    sections += [make("section", image(picture.path, picture.words)) for picture in left]
-    if shared:
-        notes = [make("li", note, id=f"note-{number}") for note, number in shared.items()]
-        sections.append(make("section", make("h2", "Notes"), make("ol", *notes, class_="notes")))
-    return sections
+        sections.append(_section(table, own, _notes(table, shared, said), listed))
+    return sections + [make("section", image(picture.path, picture.words)) for picture in left]
 
 
-def _section(table: Table, pictures: Sequence[Picture], shared: Mapping[str, int], listed: Sequence[Listed]) -> Element:
-    """A table below its title, beside its figures or, if it is wide, below them, and what is said of it alone."""
-    said = [*table.notes, *table.caveats]
-    notes = [make("p", note, class_="notes") for note in said if note not in shared]
-    if numbers := sorted(shared[note] for note in said if note in shared):
-        links = [make("a", str(number), href=f"#note-{number}") for number in numbers]
-        separated = [part for link in links for part in (", ", link)][1:]
-        notes.append(make("p", "Notes ", *separated, class_="notes"))
-    rows, drawn = _grid(table, listed), [image(picture.path, picture.words) for picture in pictures]
-    content = [rows, make("div", *notes)]
-    if drawn:
-        shown = make("div", *drawn, class_="figures")
-        wide = len(table.columns) > WIDE
-        beside = make("div", *notes) if wide else make("div", rows, *notes)
-        content = [make("div", shown, beside, class_="pair"), *[rows] * wide]
+def _notes(table: Table, shared: Mapping[str, int], said: set[str]) -> Element:
+    """What is said of a table; what several share is said once, at the first of them, with a number for the others."""
+    paragraphs, links = [], []
+    for note in [*table.notes, *table.caveats]:
+        number = shared.get(note)
+        if note in said:
+            links.append(number)
+        elif number:
+            mark = make("span", f"{number}", class_="number")
+            paragraphs.append(make("p", mark, f" {note}", class_="notes", id=f"note-{number}"))
+            said.add(note)
+        else:
+            paragraphs.append(make("p", note, class_="notes"))
+    if links:
+        each = [make("a", f"{number}", href=f"#note-{number}") for number in sorted(filter(None, links))]
+        separated = [part for link in each for part in (", ", link)][1:]
+        paragraphs.append(make("p", "Notes above: ", *separated, class_="notes"))
+    return make("div", *paragraphs)
+
+
+def _section(table: Table, pictures: Sequence[Picture], notes: Element, listed: Sequence[Listed]) -> Element:
+    """A table below its title: beside its figures, with what is said of it, or below them if it is wide."""
+    content = [_grid(table, listed), notes]
+    if pictures:
+        figures = make("div", *(image(picture.path, picture.words) for picture in pictures), class_="figures")
+        if len(table.columns) > WIDE:
+            content = [make("div", figures, notes, class_="pair"), content[0]]
+        else:
+            content = [make("div", figures, make("div", *content), class_="pair")]
     return make("section", make("h2", table.title), *content)
 
 
@@ -161,7 +171,7 @@ def _runs(listed: Sequence[Listed]) -> Element:
             bodies[place.setting] = make("tbody", make("tr", heading))
         shown = [cells[column] for column in columns]
         bodies[place.setting].append(row(columns, words, shown, id=f"run-{place.number}"))
-    caption = "Errors at the last iteration; each run leads to its configuration"
+    caption = "Errors are those of the last iteration. Each run is a link to its configuration."
     return grid("Runs", columns, words, list(bodies.values()), caption)
 
 

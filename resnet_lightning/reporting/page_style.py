@@ -28,7 +28,7 @@ figure { margin: 0 0 1rem; }
 .pair { display: flex; flex-wrap: wrap; gap: 1.5rem 2.5rem; align-items: flex-start; }
 .pair > * { min-width: 0; max-width: 100%; }
 @media (min-width: 60rem) {
-  .pair > .figures { flex: 1 1 28rem; max-width: max-content; }
+  .pair > .figures { flex: 1 1 28rem; max-width: 34rem; }
   .pair > :last-child { flex: 0 1 auto; max-width: max(26rem, 50%); }
 }
 figure .scrolling { width: fit-content; max-width: 100%; padding: var(--card, 0);
@@ -36,9 +36,8 @@ figure .scrolling { width: fit-content; max-width: 100%; padding: var(--card, 0)
 img { display: block; }
 @media (min-width: 60rem) { img { max-width: 100%; height: auto; zoom: 1.2; } }
 
-ol { padding-left: 1.5rem; max-width: 40rem; }
-li { margin: .3rem 0; }
-li:target { background: var(--tint); }
+.number { font-size: .8em; font-weight: 600; margin-right: .2em; }
+p:target { background: var(--tint); }
 table { border-collapse: collapse; font-size: .875rem; line-height: 1.4; }
 caption { padding: 0 0 .6rem; text-align: left; color: var(--quiet); font-size: .875rem; }
 caption span, th[scope=rowgroup] span { position: sticky; left: 0; display: inline-block;

@@ -45,7 +45,9 @@ def names_of(setting: Setting, published: Mapping[str, object], networks: Networ
 
 def caveats(setting: Setting, group: Sequence[Run], rows: Rows) -> list[str]:
     """What every table of trained runs has to say below it."""
-    said = ["Errors at the last iteration, never the best; ± is the sample standard deviation over the seeds."]
+    said = [
+        "Errors are those of the last iteration, not the best ones. ± is the sample standard deviation of the seeds."
+    ]
     if group:
         images = " or ".join(f"{number:,}" for number in sorted({run.train_images for run in group}))
         said.append(f"Trained on {images} images.")
@@ -53,7 +55,7 @@ def caveats(setting: Setting, group: Sequence[Run], rows: Rows) -> list[str]:
         how_many = f"{kept} of {len(group)}" if kept < len(group) else "All"
         said.append(f"{how_many} runs are from {RESULTS}/, made earlier.")
     if any(cell.startswith("at ") for row in rows for cell in row.values()):
-        said.append("“at …” is a run that is not finished, or an earlier checkpoint; no mean counts it.")
+        said.append("“at …” is an earlier iteration: the run is not finished, or its last checkpoint is not tested.")
     if setting.papers and not setting.full and any(column.startswith("Published") for column in rows[0]):
-        said.append("These runs are not the paper's, whose numbers are shown for orientation only.")
+        said.append("These are not the paper's runs: its numbers are shown for orientation only.")
     return said

@@ -1,33 +1,32 @@
 """A command line becomes a prepared run: its settings, name and folder, network and data."""
 
 import logging
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import lightning
-import yaml
-from jsonargparse import ActionConfigFile, Namespace  # type: ignore[attr-defined]
+from jsonargparse import ActionConfigFile, ArgumentError, Namespace  # type: ignore[attr-defined]
 from lightning import LightningDataModule, Trainer, seed_everything
 from lightning.pytorch.cli import LightningArgumentParser
 
+from resnet_lightning.compat import option_names
 from resnet_lightning.errors import BadInput
 from resnet_lightning.runs.experiments import experiment_files, is_shipped
 from resnet_lightning.runs.folder import check_yaml, run_folder
 from resnet_lightning.runs.identity import configuration_hash, listed
-from resnet_lightning.runs.naming import config_files, describe, split_options
+from resnet_lightning.runs.misspelt import explain
+from resnet_lightning.runs.model_class import MODEL_CLASS, import_model, model_class, without_model_class
+from resnet_lightning.runs.naming import config_files, describe, with_files_found
+from resnet_lightning.runs.resume import precision_of
 from resnet_lightning.runs.trainers import check_settings, fill_in
 from resnet_lightning.training.classifier import Classifier
 
 EVALUATING = ("validate", "test", "predict")
 WEIGHTS = "weights"
-MODEL_CLASS = "model_class"
-CLASS_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+(?<!\.yaml)(?<!\.yml)(?<!\.json)")
 
 
 @dataclass
@@ -76,10 +75,15 @@ def prepare(arguments: Sequence[str], command: str = "fit", watched: bool = True
         logging.getLogger(package).setLevel(logging.WARNING)
     for path in config_files(arguments):
         check_yaml(path)
+    arguments = with_files_found(arguments)
     experiment, changes = describe(arguments)
     model = model_class(arguments)
     parser = make_parser(command, model)
-    config = parser.parse_args([*without_model_class(arguments), *([f"--{MODEL_CLASS}={model}"] if model else [])])
+    try:
+        config = parser.parse_args([*without_model_class(arguments), *([f"--{MODEL_CLASS}={model}"] if model else [])])
+    except ArgumentError as error:
+        names = option_names(parser)
+        raise BadInput(explain(error, names, arguments)) from error
     seed = config.seed_everything
     if not 0 <= int(seed) < 2**32:
         raise BadInput(f"seed_everything {seed}: expected 0 to {2**32 - 1}")
@@ -90,6 +94,8 @@ def prepare(arguments: Sequence[str], command: str = "fit", watched: bool = True
         folder = folder_of_weights(config.config or [], checkpoint) or run_folder(
             experiment, [*changes, f"{WEIGHTS}={checkpoint.stem}"], int(seed)
         )
+    if command == "fit" and config.trainer.precision is None:
+        config.trainer.precision = precision_of(folder)
     fill_in(config, arguments)
     check_settings(config, command)
     write_plainly(config.trainer.callbacks)
@@ -158,38 +164,6 @@ def make_parser(command: str, model: str | None = None) -> LightningArgumentPars
     given = {"model", "train_dataloaders", "val_dataloaders", "dataloaders", "datamodule"}
     parser.add_method_arguments(Trainer, command, skip=given)
     return parser
-
-
-def model_class(arguments: Sequence[str]) -> str | None:
-    """The class that --model names, or a configuration file by model_class; None for Classifier itself."""
-    given = [value for name, value in split_options(arguments) if name == "model" and CLASS_NAME.fullmatch(value)]
-    for path in config_files(arguments) if not given else []:
-        contents = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
-        given += [contents[MODEL_CLASS]] if isinstance(contents, dict) and contents.get(MODEL_CLASS) else []
-    return given[-1] if given else None
-
-
-def without_model_class(arguments: Sequence[str]) -> list[str]:
-    """A command line without --model CLASS, which is no option of the parser's."""
-    rest: list[str] = []
-    for argument in arguments:
-        if rest and rest[-1] == "--model" and CLASS_NAME.fullmatch(argument):
-            rest.pop()
-        elif not (argument.startswith("--model=") and CLASS_NAME.fullmatch(argument.partition("=")[2])):
-            rest.append(argument)
-    return rest
-
-
-def import_model(name: str) -> type[Classifier]:
-    """The class of a full name, such as mynet.Mine; BadInput if it is not there, or no Classifier."""
-    module, _, wanted = name.rpartition(".")
-    try:
-        found = getattr(import_module(module), wanted)
-    except (ImportError, AttributeError) as error:
-        raise BadInput(f"--model {name}: {error}") from error
-    if not (isinstance(found, type) and issubclass(found, Classifier)):
-        raise BadInput(f"--model {name}: expected a subclass of resnet_lightning.training.classifier.Classifier")
-    return found
 
 
 def write_plainly(callbacks: Any) -> None:

@@ -23,7 +23,7 @@ from resnet_lightning.runs.locks import locked
 from resnet_lightning.runs.metrics_logger import MetricsFile
 from resnet_lightning.runs.progress import Progress
 from resnet_lightning.runs.record import RunRecord, Tracker
-from resnet_lightning.runs.resume import ExactResume, take_as_many_threads
+from resnet_lightning.runs.resume import ExactResume, refuse_other_precision, take_as_many_threads
 from resnet_lightning.runs.stop import StopWhenAsked, interruptible
 from resnet_lightning.runs.trainers import make_trainer
 from resnet_lightning.training.devices import device_name
@@ -130,6 +130,7 @@ def check_before_writing(run: PreparedRun, trainer: Trainer) -> None:
         run.model.optimizer(run.model.network.parameters())
     except ValueError as error:
         raise BadInput(f"model.optimizer: {error}") from error
+    refuse_other_precision(run.folder, trainer.precision)
     if trainer.is_global_zero:
         run.data.prepare_data()
         run.data.setup("fit")

@@ -47,11 +47,11 @@ def host_identity() -> str:
 
 
 class RunLock:
-    """Whoever holds it is the only one to work on what a result file will say.
+    """Lets one process at a time work on a run, or on one of its evaluations.
 
-    The lock is a hard link, which NFS makes for one process alone (flufl.lock), and its time stamp lies in the future
-    as long as its holder gives signs of life. One whose process has died on this machine is stale at once, any other
-    one after a minute.
+    The lock is a hard link, since of many processes only one can make it, on NFS too (flufl.lock). Its holder sets its
+    time stamp a minute ahead, again and again. After the holder's death the lock is free: at once on the same machine,
+    after that minute on another one.
 
     Args:
         result: the file that the work will end with, result.json for a training run.

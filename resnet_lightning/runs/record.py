@@ -11,12 +11,12 @@ import lightning
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Timer
-from torch import nn
 
 import resnet_lightning
 from resnet_lightning.data import protocol
 from resnet_lightning.errors import BadInput
 from resnet_lightning.files import write_text
+from resnet_lightning.networks.inspection import about
 from resnet_lightning.runs.checkpoints import checkpoint_file, checksum_file
 from resnet_lightning.runs.folder import read_json, refuse_other_data, write_json
 from resnet_lightning.runs.identity import configuration_hash
@@ -69,9 +69,7 @@ class RunRecord(Timer):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         return {
             **self.identity,
-            "network": getattr(network, "name", type(network).__name__),
-            "depth": getattr(network, "depth", sum(isinstance(m, nn.Conv2d | nn.Linear) for m in network.modules())),
-            "shortcut": getattr(network, "shortcut", "unknown"),
+            **about(network),
             "parameters": sum(parameter.numel() for parameter in network.parameters()),
             "iterations": trainer.max_steps,
             "batch_size": protocol.batch_size(data),

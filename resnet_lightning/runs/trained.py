@@ -13,10 +13,10 @@ from resnet_lightning.runs.checkpoint_io import AtomicCheckpointIO
 from resnet_lightning.runs.checkpoints import newest_whole_checkpoint
 from resnet_lightning.runs.command_line import prepare
 from resnet_lightning.runs.folder import read_json
-from resnet_lightning.training.weights import take_weights
+from resnet_lightning.training.weights import PREPROCESSING, take_weights
 
 WEIGHTS = "weights.safetensors"  # beside a result: the network's tensors, and the mean image
-MEAN, STD = "preprocessing.mean", "preprocessing.std"
+MEAN, STD = f"{PREPROCESSING}mean", f"{PREPROCESSING}std"
 
 
 class Trained(nn.Module):
@@ -86,7 +86,6 @@ def load_run(path: str | Path, data: str | Path | None = None) -> Trained:
     run = prepare([f"--config={folder / 'config.yaml'}", *place, "--trainer.accelerator=cpu"], watched=False)
     contents = AtomicCheckpointIO().load_checkpoint(checkpoint)
     preprocessing = preprocessing_of(contents, checkpoint)
-    contents["state_dict"] = {k: v for k, v in contents["state_dict"].items() if k not in (MEAN, STD)}
     take_weights(contents, run.model.network)
     run.model.load_state_dict(contents["state_dict"])
     if preprocessing is None and data:

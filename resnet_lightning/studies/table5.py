@@ -51,7 +51,7 @@ def _table(setting: Setting, group: Sequence[Run]) -> Table:
             f"{paper()['table5_ensembles']['note']}. Measured: on the validation set, so that no difference is given."
         )
         if not setting.full:
-            notes.append("These runs are not the paper's, whose error is shown for orientation only.")
+            notes.append("These are not the paper's runs: its error is shown for orientation only.")
     else:
         rows = [{"Network": "Ensemble", **ours}]
     if result and result["damaged_images"]:

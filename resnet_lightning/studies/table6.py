@@ -59,7 +59,9 @@ def _row(setting: Setting, name: str, entry: Entry, own: Sequence[Run]) -> dict[
 def _notes(rows: Rows, entries: Sequence[tuple[str, Entry]]) -> list[str]:
     notes = ["Published: He et al. (2015), Table 6."]
     if bests := [f"{name} {entry['error']:.2f}" for name, entry in entries if "mean" in entry]:
-        notes = [f"{notes[0]} Where it gives a mean of several runs, that; its best: {', '.join(bests)}."]
+        notes.append(
+            f"Where the paper has several runs, the published error is their mean. Its best: {', '.join(bests)}."
+        )
     if any("[" in row["Difference"] for row in rows):
         notes.append(
             "[…] is the 90 % confidence interval of the difference, equivalent if all of it is within "
@@ -67,8 +69,8 @@ def _notes(rows: Rows, entries: Sequence[tuple[str, Entry]]) -> list[str]:
         )
     if any(row["Best test error %"] != NOTHING for row in rows):
         notes.append(
-            "Best: the lowest of all evaluations of a run, as it is often reported; the test set has chosen it, so "
-            "that it is no result."
+            "Best: the lowest error of all evaluations of a run. Others often report it. It is no result, for the test "
+            "set has chosen it."
         )
     return notes
 

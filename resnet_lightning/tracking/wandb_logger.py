@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import WandbLogger
 
 from resnet_lightning.compat import record_offline, without_anonymous
 from resnet_lightning.errors import BadInput
+from resnet_lightning.networks import inspection
 from resnet_lightning.runs.command_line import PreparedRun
 
 PROJECT = "resnet_lightning"
@@ -42,9 +43,7 @@ class Tracker(WandbLogger):
 
 def track(run: PreparedRun) -> Tracker:
     """The logger of a prepared run."""
-    return wandb_logger(
-        run.folder, run.experiment, run.changes, run.seed, getattr(run.model.network, "name", "network")
-    )
+    return wandb_logger(run.folder, run.experiment, run.changes, run.seed, inspection.name(run.model.network))
 
 
 def wandb_logger(folder: Path, experiment: str, changes: list[str], seed: int, network: str) -> Tracker:

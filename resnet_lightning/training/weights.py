@@ -7,15 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from resnet_lightning.errors import BadInput
+from resnet_lightning.networks import inspection
 
 # Where the usual training scripts put the weights of their checkpoints, and what the usual wrappers put before names.
 CONTAINERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
 PREFIXES = ("network.", "module.", "_orig_mod.", "model.", "net.")
 OURS = "network."  # the Classifier's prefix
-
-
-def name_of(network: nn.Module) -> str:
-    return str(getattr(network, "name", type(network).__name__))
+PREPROCESSING = "preprocessing."  # of the mean image beside kept weights
 
 
 def weights_in(contents: Any) -> dict[str, Tensor]:
@@ -62,8 +60,9 @@ def take_weights(checkpoint: dict[str, Any], network: nn.Module) -> None:
     Raises:
         BadInput: if it holds those of another network, saying which, or what is missing.
     """
-    name, state = name_of(network), network.state_dict()
-    weights = named_as(checkpoint["state_dict"], state)
+    name, state = inspection.name(network), network.state_dict()
+    kept = {key: value for key, value in checkpoint["state_dict"].items() if not key.startswith(PREPROCESSING)}
+    weights = named_as(kept, state)
     refuse_other_shapes(weights, state, name, str(checkpoint.get("network", "")))
     # A plain network has the weights of a residual one of option A.
     if "optimizer_states" in checkpoint and checkpoint.get("network", name) != name:

@@ -16,9 +16,9 @@ from torch.nn import functional as F
 
 from resnet_lightning.callbacks.responses import Moments
 from resnet_lightning.cli import main
-from resnet_lightning.evaluation.lesions import blocks, lesion, lesions, watch
+from resnet_lightning.evaluation.lesions import lesion, lesions, watch
 from resnet_lightning.networks import ResNet, cifar_resnet, imagenet_resnet, vgg16
-from resnet_lightning.networks.layers import layers
+from resnet_lightning.networks.inspection import blocks, layers
 from resnet_lightning.networks.mlp import SigmoidMLP
 from resnet_lightning.runs.command_line import prepare
 from resnet_lightning.runs.metrics_file import read_metrics
@@ -54,7 +54,7 @@ def test_layers_are_the_papers_in_their_order(batch_norm: bool) -> None:
         found = layers(network)
         names = [f"layer{s}.{b}.conv{c}" for s in (1, 2, 3) for b in range(counts["n"]) for c in (1, 2)]
         assert list(found) == ["conv1", *names] and len(found) == counts["conv_layers"]
-        assert found[names[3]].response is (network.layer1[1].bn2 if batch_norm else network.layer1[1].conv2)
+        assert found[names[3]].response is network.layer1[1].bn2  # nothing's output, where there is no normalisation
 
 
 def test_layers_of_other_networks() -> None:
@@ -200,14 +200,14 @@ def test_every_lesion_is_what_it_says_and_heals(shortcut: Any) -> None:
     intact = network(images)
     made = list(lesions(network))
     # 9 blocks; 2 neighbours of the same shape in the first stage, 1 in the others, whose first block halves the map.
-    assert [kind for _, kind, _, _ in made] == ["deleted"] * 9 + ["swapped"] * 4
-    for name, kind, stage, changes in made:
+    assert [kind for _, kind, _ in made] == ["deleted"] * 9 + ["swapped"] * 4
+    for name, kind, changes in made:
         order = list(names)
         if kind == "swapped":
             place = order.index(name)
             order[place], order[place + 1] = order[place + 1], order[place]
         expected = slow(network, images, order, name if kind == "deleted" else "")
-        with lesion(stage, changes):
+        with lesion(network, changes):
             torch.testing.assert_close(network(images), expected, atol=1e-4, rtol=1e-4)
         assert torch.equal(network(images), intact), name
 
@@ -217,12 +217,12 @@ def test_the_size_of_a_block_is_that_of_what_it_adds() -> None:
     network = cifar_resnet(8, "A").eval()
     moments, x = Moments(), torch.randn(3, 16, 8, 8)
     block = network.layer2[0]
-    watch(block, "b", moments)
+    watch(network, moments)
     block(x)
     sizes = moments.compute()
     f = block.bn2(block.conv2(block.bn1(block.conv1(x)).relu()))
-    assert sizes["b F"][1] == pytest.approx(float(f.square().mean().sqrt()), rel=1e-4)
-    assert sizes["b x"][1] == pytest.approx(float((x[:, :, ::2, ::2].square().mean() / 2).sqrt()), rel=1e-4)
+    assert sizes["layer2.0 F"][1] == pytest.approx(float(f.square().mean().sqrt()), rel=1e-4)
+    assert sizes["layer2.0 x"][1] == pytest.approx(float((x[:, :, ::2, ::2].square().mean() / 2).sqrt()), rel=1e-4)
 
 
 def test_lesions_of_a_run_go_on_where_they_were_interrupted(

@@ -165,6 +165,6 @@ def test_a_callback_that_acts_makes_another_run(
 
 
 def test_it_needs_no_torch() -> None:
-    modules = "resnet_lightning.runs.naming, resnet_lightning.runs.folder"
+    modules = "resnet_lightning.runs.naming, resnet_lightning.runs.packing, resnet_lightning.runs.unpacking"
     check = f"import sys, {modules}; sys.exit('torch' in sys.modules or 'lightning' in sys.modules)"
     subprocess.run([sys.executable, "-c", check], check=True)

@@ -121,7 +121,10 @@ def wrapped(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def test_weights_of_any_usual_form_are_read(form: str, finished: Path, workplace: Path) -> None:
     state = rl.load_run(finished).network.state_dict()
     path = Path("weights.pt")
-    if form == "safetensors":
+    if form == "kept":
+        path = Path("weights.safetensors")
+        main(["export", str(finished), "--to", "safetensors", "--output", str(path)])
+    elif form == "safetensors":
         path = Path("weights.safetensors")
         save_file({name: value.contiguous() for name, value in state.items()}, path)
     elif form.endswith("."):
