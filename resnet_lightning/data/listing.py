@@ -96,7 +96,7 @@ def read_val_map(path: Path, names: list[str], classes: tuple[str, ...]) -> list
         BadInput: naming the line that cannot be used, or the image that has none.
     """
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"val_map {path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     numbers: dict[str, int] = {name: number for number, name in enumerate(classes)}
