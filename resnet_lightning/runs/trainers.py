@@ -113,6 +113,8 @@ def check_settings(config: Any, command: str) -> None:
         )
     strategy = str(trainer.strategy)
     if any(kind in strategy for kind in ("spawn", "fork", "notebook")):
-        raise BadInput(f"trainer.strategy {strategy}: it trains in processes whose result this one does not see: use ddp")
+        raise BadInput(
+            f"trainer.strategy {strategy}: it trains in processes whose result this one does not see: use ddp"
+        )
     if trainer.fast_dev_run and command != "fit":
         raise BadInput(f"trainer.fast_dev_run: it is for fit, and {command} looks at every image")
