@@ -1,6 +1,8 @@
 """The Trainer of a run: which of Lightning's settings make sense for one, and what every run adds to them."""
 
 import math
+import os
+import shutil
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -53,6 +55,9 @@ def make_trainer(
         given["check_val_every_n_epoch"] = None  # iterations are counted on over the epochs
     if not given["logger"]:
         given["enable_checkpointing"] = False
+    compiler = os.environ.get("CXX", "c++")
+    if run.config.model.compile and not shutil.which(compiler):
+        raise BadInput(f"model.compile needs a C++ compiler, and there is no {compiler}: install g++, or leave it out")
     torch.set_float32_matmul_precision("high")
     try:
         return WatchedTrainer(**given)
@@ -111,6 +116,9 @@ def check_settings(config: Any, command: str) -> None:
             "trainer.callbacks: StochasticWeightAveraging begins at an epoch, and runs are counted in iterations: "
             "EMAWeightAveraging averages by iterations"
         )
+    for name in ("BatchSizeFinder", "LearningRateFinder"):
+        if any(name in entry(callback)["class_path"] for callback in listed(trainer.callbacks)):
+            raise BadInput(f"trainer.callbacks: {name} changes what is trained, and the run's name would not say how")
     strategy = str(trainer.strategy)
     if any(kind in strategy for kind in ("spawn", "fork", "notebook")):
         raise BadInput(

@@ -90,6 +90,21 @@ class Classifier(LightningModule):
         self.predicted = 0  # images so far, where batches do not number them
         self.trained = 0  # iterations of the checkpoint that was loaded
 
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **settings: Any) -> Any:
+        """The module of a run's checkpoint, as Lightning does it: its settings, those given here, and the weights.
+
+        Raises:
+            BadInput: for a checkpoint without settings, of a version before 0.2 or a script, if too few are given.
+        """
+        try:
+            return super().load_from_checkpoint(checkpoint_path, *args, **settings)
+        except TypeError as error:
+            raise BadInput(
+                f"{checkpoint_path} does not say how its {cls.__name__} is made ({error}): give network=..., "
+                "optimizer=... and schedule=..., or call resnet_lightning.load_run for a run's network"
+            ) from error
+
     def arrange_memory(self) -> None:
         if self.channels_last and not is_unfinished(self.network):
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -279,7 +294,7 @@ def length_of(trainer: Any) -> int:
     Raises:
         BadInput: if it has no end that is known, which a schedule needs.
     """
-    # A run's length is asked of nothing else: to count batches, Lightning makes the loader, and its place is lost.
+    # Runs give max_steps alone: to count the batches of epochs, Lightning makes the loader, and then its place is lost.
     whole = trainer.max_steps if trainer.max_epochs in (None, -1) else trainer.estimated_stepping_batches
     if not 0 < whole < math.inf:
         raise BadInput("a schedule needs the length of the training: give the Trainer max_steps or max_epochs")
