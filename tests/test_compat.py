@@ -4,6 +4,7 @@ import ast
 from argparse import ArgumentParser
 from pathlib import Path
 
+import jsonargparse
 import pytest
 import torch
 from flufl.lock import Lock
@@ -80,3 +81,12 @@ def test_a_parser_lists_its_options() -> None:
     parser = ArgumentParser()
     parser.add_argument("--data.workers")
     assert "data.workers" in compat.option_names(parser)
+
+
+def test_configurations_are_utf8_whatever_the_locale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compat.read_configurations_as_utf8()
+    file = tmp_path / "8×8.yaml"
+    file.write_text("a: ×", encoding="utf-8")
+    found = vars(jsonargparse)["Path"](str(file), mode="fr")
+    assert not (found._std_io or found._is_url or found._is_fsspec) and found._absolute == str(file)
+    assert found.read_text() == "a: ×"
