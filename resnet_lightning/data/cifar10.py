@@ -110,7 +110,7 @@ class CIFAR10(InMemoryDataModule):
         elif archive.exists() and not check_integrity(str(archive), Official.tgz_md5):
             raise BadInput(
                 f"{archive} is damaged ({archive.stat().st_size:,} bytes; the official archive has 170,498,071 and "
-                f"md5 {Official.tgz_md5}): delete it, and fetch it again"
+                f"md5 {Official.tgz_md5}): put a whole one in its place"
             )
         elif not archive.exists() and not self.download:
             raise BadInput(

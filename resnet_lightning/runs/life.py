@@ -46,7 +46,7 @@ def fit(run: PreparedRun, track: Callable[[PreparedRun], Tracker] | None = None)
         try_out(run)
         return
     if over := look_into_folder(run):
-        print(f"{run.folder} is {over['state']} already: delete it to run it again")
+        print(f"{run.folder} is {over['state']} already: --run names another folder for another try")
         return
     record = RunRecord(run.folder, run.identity | {"as_shipped": is_as_shipped(run)}, run.text)
     tracker = track(run) if track and run.config.trainer.logger is not False else None
@@ -98,7 +98,7 @@ def look_into_folder(run: PreparedRun) -> dict[str, Any] | None:
     """
     result = read_json(run.folder / "result.json")
     if result is not None and "state" not in result:
-        raise BadInput(f"{run.folder / 'result.json'} is damaged (no state): delete it")
+        raise BadInput(f"{run.folder / 'result.json'} is damaged (no state): move it away, and the run finishes again")
     settings = yaml.safe_load(run.text)
     if result or checkpoints(run.folder / "checkpoints"):
         refuse_other_configuration(run.folder, settings)

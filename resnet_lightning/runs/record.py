@@ -104,7 +104,8 @@ class RunRecord(Timer):
         rows = read_metrics(self.folder / "metrics.csv")
         if state == "finished" and "train/error" not in rows.get(iteration, {}):
             raise BadInput(
-                f"{self.folder / 'metrics.csv'} has no training error of iteration {iteration:,}: delete the run"
+                f"{self.folder / 'metrics.csv'} has no training error of iteration {iteration:,}: put a whole one in "
+                "its place, or move the run away"
             )
         curves = {
             column: [float(row[column]) for _, row in sorted(rows.items()) if column in row]
