@@ -96,3 +96,8 @@ def break_unreadable(lock: Any) -> None:
             usual()
 
     lock._break = break_lock
+
+
+def option_names(parser: Any) -> list[str]:
+    """The dotted names of a parser's options: argparse gives no list of them (Python 3.11)."""
+    return [action.dest for action in parser._actions]

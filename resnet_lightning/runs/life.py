@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 from lightning import Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import Logger
 
 from resnet_lightning.data.batches import share_of
@@ -15,7 +15,7 @@ from resnet_lightning.data.protocol import counts_itself, damaged_images, size, 
 from resnet_lightning.errors import BadInput, Diverged
 from resnet_lightning.files import remove_unfinished
 from resnet_lightning.runs.checkpoint_io import save_unless_whole
-from resnet_lightning.runs.checkpoints import checkpoint_file, checkpoints, newest_whole_checkpoint
+from resnet_lightning.runs.checkpoints import checkpoint_file, checkpoints, iteration_of, newest_whole_checkpoint
 from resnet_lightning.runs.command_line import PreparedRun, is_as_shipped
 from resnet_lightning.runs.ending import refuse_early_end
 from resnet_lightning.runs.folder import make_folder, read_json, refuse_earlier_name, refuse_other_configuration
@@ -60,7 +60,7 @@ def fit(run: PreparedRun, track: Callable[[PreparedRun], Tracker] | None = None)
         try:
             trainer.fit(run.model, datamodule=run.data, ckpt_path=start, weights_only=run.config.weights_only)
             refuse_early_end(trainer, run.folder, run.config.trainer.max_steps)
-            finish(run, trainer, record)
+            finish(run, trainer, record, start)
         except Diverged as error:
             if trainer.is_global_zero:
                 record.finish(trainer, run.model, "diverged", error.iteration)
@@ -158,13 +158,17 @@ def begin(run: PreparedRun, trainer: Trainer) -> Path | None:
     return start
 
 
-def finish(run: PreparedRun, trainer: Trainer, record: RunRecord) -> None:
+def finish(run: PreparedRun, trainer: Trainer, record: RunRecord, start: Path | None) -> None:
     """Saves the last weights, measures their error, and writes the result."""
     iteration = trainer.global_step
     if iteration % run.config.checkpoint_every:  # not saved, or only by an earlier session
         save_unless_whole(trainer, checkpoint_file(run.folder, iteration))
     name = tested_set(run.data)
     evaluate = trainer.test if name == "test" else trainer.validate
+    if start and iteration_of(start) == iteration:  # Lightning calls no hooks where nothing is left to train
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, WeightAveraging):
+                callback.on_train_end(trainer, run.model)
     evaluate(run.model, datamodule=run.data, verbose=False)
     check_count(trainer, run.data, name)
     if trainer.is_global_zero:

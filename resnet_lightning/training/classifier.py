@@ -244,6 +244,9 @@ class Classifier(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Raises BadInput for the weights of another network, saying which the checkpoint holds."""
         take_weights(checkpoint, self.network)
+        attached = self._trainer is not None and self.trainer.state.fn == "fit"
+        if attached and "optimizer_states" not in checkpoint:
+            raise BadInput(f"{self.trainer.ckpt_path} holds weights alone, and fit goes on from a whole checkpoint")
         self.trained = checkpoint.get("global_step", 0)
 
 
