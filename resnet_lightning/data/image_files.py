@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from resnet_lightning.data.batches import epoch_generator, share_of
+from resnet_lightning.data.class_folders import Listing
 from resnet_lightning.data.colour import colour_shift
 from resnet_lightning.data.decode import DamagedImage
-from resnet_lightning.data.listing import Listing
 from resnet_lightning.errors import BadInput
 
 Key = tuple[int, int]  # number of an image, and the seed of its augmentation
