@@ -13,6 +13,7 @@ from resnet_lightning.data.batches import epoch_generator, share_of
 from resnet_lightning.data.class_folders import Listing
 from resnet_lightning.data.colour import colour_shift
 from resnet_lightning.data.decode import DamagedImage
+from resnet_lightning.data.memory import share
 from resnet_lightning.errors import BadInput
 
 Key = tuple[int, int]  # number of an image, and the seed of its augmentation
@@ -196,7 +197,7 @@ def loader(files: ImageFiles, batches: Iterable[list[Key]], workers: int) -> Dat
         files,
         batch_sampler=batches,
         num_workers=workers,
-        collate_fn=collate,
+        collate_fn=collate_in_worker if workers else collate,
         pin_memory=torch.cuda.is_available(),
         worker_init_fn=one_thread,
         prefetch_factor=4 if workers else None,
@@ -219,6 +220,13 @@ def collate(items: Sequence[tuple[Any, Tensor, int]]) -> tuple[Any, Tensor, Tens
     else:
         stacked = torch.stack(pixels)
     return stacked, torch.stack(shifts), torch.tensor(numbers), damaged
+
+
+def collate_in_worker(items: Sequence[tuple[Any, Tensor, int]]) -> tuple[Any, ...]:
+    """What collate gives, on its way to another process."""
+    pixels, shifts, numbers, damaged = collate(items)
+    pixels = share(pixels) if isinstance(pixels, Tensor) else [share(views) for views in pixels]
+    return pixels, share(shifts), share(numbers), damaged
 
 
 def sampled(count: int, wanted: int) -> list[int]:

@@ -53,8 +53,8 @@ class ImageNet(LightningDataModule):
     for 224×224 and shrinks with image_size. An EXIF rotation is not applied: torchvision does not either.
 
     Args:
-        root: the folder that holds train and val; ~ is the home folder. Files that are no images by their names are left
-            out and counted; hidden files and folders, and those of systems, are passed over.
+        root: the folder that holds train and val; ~ is the home folder. Files that are no images by their names are
+            left out and counted; hidden files and folders, and those of systems, are passed over.
         image_size: side of the network's input; the paper's is 224.
         batch_size: images of one training batch, over all devices together.
         augmentation: scale resizes the shorter side to 256 to 480 pixels and crops (the paper); random_resized_crop is
