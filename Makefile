@@ -12,7 +12,7 @@
 #   SUBMIT=file.yaml   send the runs to a cluster, such as experiments/clusters/slurm.yaml
 #   PRINT=1            run nothing: print one command line for each run that is missing
 #   WEIGHTS=folder     of tables 3 to 5: evaluate torchvision's weight files instead of training
-# Other variables: STUDY of report, keep and dashboard, CONFIG and ARGS of fit, ARGS of plan, PYTHON that makes .venv
+# Other variables: STUDY of report, keep and dashboard, CONFIG and ARGS of fit, PYTHON that makes .venv
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -106,8 +106,8 @@ watch: setup ## curves of all runs that are recorded offline in runs/, in the te
 	@test -n "$$(ls runs/.watch)" || { echo "make watch: no run in runs/ is recorded offline"; exit 2; }
 	@$(BIN)/wandb leet runs/.watch
 
-plan: setup ## time and cost of every study on 1, 8 and 64 GPUs, predicted; ARGS="--price 1.80"
-	@$(RUN) plan $(if $(SEEDS),--seeds $(words $(SEEDS))) $(ARGS)
+plan: setup ## how long every study takes, by the speed of the runs that there are
+	@$(RUN) plan $(if $(SEEDS),--seeds $(words $(SEEDS)))
 
 fit: setup ## one run: CONFIG=experiments/cifar10/table6/resnet20.yaml ARGS="--trainer.max_steps 1000"
 	@test -f "$(CONFIG)" || { echo "make fit needs CONFIG=file, such as experiments/cifar10/table6/resnet20.yaml"; exit 2; }

@@ -1,5 +1,12 @@
 """The ways in which a command stops for a reason that the user should read in one line."""
 
+import os
+import sys
+from argparse import ArgumentError
+from collections.abc import Callable, Sequence
+
+from resnet_lightning.files import is_disk_full
+
 INTERRUPTED = "interrupted: the same command goes on from what has been written"  # the last line of a stopped run
 
 OCCUPIED = 75  # exit status of a command whose run another process is at work on: EX_TEMPFAIL
@@ -35,3 +42,44 @@ class Stopped(SystemExit):
 
     def __init__(self, signal: int) -> None:
         super().__init__(128 + signal)
+
+
+def speaks_for_node() -> bool:
+    """Whether this is the process that says what concerns all of a run's processes on this machine, or the only one."""
+    return os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0")) == "0"
+
+
+def guarded(function: Callable[[Sequence[str]], int | None], arguments: Sequence[str]) -> None:
+    """Ends the process with one line, and no traceback, for what is no fault of the program."""
+    try:
+        if status := function(arguments):
+            sys.exit(status)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (Diverged, Occupied) as error:
+        print(f"resnet-lightning: {error}", file=sys.stderr)
+        sys.exit(1 if isinstance(error, Diverged) else OCCUPIED)
+    except Exception as error:
+        if not (reason := user_reason(error)):
+            raise
+        if speaks_for_node() or is_distributed():  # in training, something may be wrong with one process only
+            print("resnet-lightning: " + " ".join(reason.split()), file=sys.stderr)
+        sys.exit(2)
+
+
+def is_distributed() -> bool:
+    """Whether this process trains together with others."""
+    torch = sys.modules.get("torch")
+    return bool(torch and torch.distributed.is_initialized())
+
+
+def user_reason(error: BaseException | None) -> str | None:
+    """What the user gave wrong, if this error, or one that led to it, is about that; None for a fault of ours."""
+    if is_disk_full(error) and isinstance(error, OSError):
+        return f"no space left on the device to write {error.filename or 'a file'}"
+    while error is not None:  # jsonargparse wraps what a constructor raises
+        # Lightning's own word for bad settings goes by its name, since importing it takes seconds.
+        if isinstance(error, BadInput | ArgumentError) or type(error).__name__ == "MisconfigurationException":
+            return str(error)
+        error = error.__cause__ or error.__context__
+    return None

@@ -1,5 +1,6 @@
 """Files that are written whole or not at all, and their checksums."""
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -40,6 +41,15 @@ def remove_unfinished(folder: Path) -> None:
     for path in folder.glob(".*.*"):
         if path.is_file() and len(path.suffix) == 9:  # .result.json.abcd1234: mkstemp's eight characters
             path.unlink(missing_ok=True)
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether this error, or one that led to it, says that no space or quota is left."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def sha256(path: Path) -> str:

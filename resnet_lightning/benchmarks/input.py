@@ -2,11 +2,12 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import cycle, islice
 from math import ceil
 from statistics import median
 
+import jsonargparse
 import torch
 from PIL import Image
 from rich.console import Console
@@ -33,6 +34,11 @@ CENTRE = "centre crop, this package"
 BESIDE = {STANDARD_OURS: STANDARD, SCALE_OURS: SCALE}
 
 Rounds = dict[str, list[float]]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """`resnet-lightning bench-input`."""
+    jsonargparse.auto_cli(bench_input, args=list(arguments), exit_on_error=False, allow_abbrev=False)
 
 
 def bench_input(data: str = DEFAULT_ROOT, rounds: int = 5, seconds: float = 5.0) -> None:

@@ -17,7 +17,12 @@ from torchvision.datasets import CIFAR10 as OfficialCIFAR10
 
 from resnet_lightning.benchmarks.speed import TABLE6, TINY
 from resnet_lightning.data.batches import Images, TrainingBatches
-from resnet_lightning.runs.command_line import CommandLine
+from resnet_lightning.runs.command_line import PreparedRun, prepare
+from resnet_lightning.runs.folder import make_folder
+from resnet_lightning.runs.life import list_callbacks
+from resnet_lightning.runs.metrics_logger import MetricsFile
+from resnet_lightning.runs.record import RunRecord
+from resnet_lightning.runs.trainers import make_trainer
 from resnet_lightning.training.devices import device_name
 
 BASE = TABLE6.parent / "base.yaml"
@@ -71,16 +76,16 @@ class Stopwatch:
 def plain_loop(settings: list[str], workers: str, watch: Stopwatch) -> None:
     """What most repositories write: PIL transforms, a DataLoader, float32, and a look at every iteration's loss."""
     torch.backends.cudnn.benchmark = True
-    run = CommandLine([*settings, "--model.channels_last=false"], run=False)
-    run.datamodule.setup("fit")
-    images, labels = run.datamodule.sets["train"]
+    run = prepare([*settings, "--model.channels_last=false"], watched=False)
+    run.data.setup("fit")
+    images, labels = run.data.sets["train"]
     dataset = OfficialCIFAR10.__new__(OfficialCIFAR10)  # its constructor reads the official archive only
     dataset.data, dataset.targets, dataset.target_transform = images.numpy(), labels.tolist(), None
     crop, flip = transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip()
     normalize = transforms.Normalize((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
     dataset.transform = transforms.Compose([crop, flip, transforms.ToTensor(), normalize])
     gpu = watch.device.type == "cuda"
-    loader = DataLoader(dataset, run.datamodule.batch_size, shuffle=True, num_workers=int(workers), pin_memory=gpu)
+    loader = DataLoader(dataset, run.data.batch_size, shuffle=True, num_workers=int(workers), pin_memory=gpu)
     network = run.model.network.to(watch.device).train()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
     total_loss, correct = 0.0, 0
@@ -102,7 +107,7 @@ def bare_loop(settings: list[str], precision: str, watch: Stopwatch) -> None:
     """The fastest loop around the network and the data, which records nothing and never waits for the device."""
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision("high")
-    run = CommandLine(settings, run=False)
+    run = prepare(settings, watched=False)
     network = run.model.network.to(watch.device).train()
     optimizer = run.model.optimizer(network.parameters())
 
@@ -121,32 +126,18 @@ def bare_loop(settings: list[str], precision: str, watch: Stopwatch) -> None:
 
 
 def trainer_loop(settings: list[str], precision: str, watch: Stopwatch) -> None:
-    """A run as `fit` makes it, with its metrics, its checkpoints and everything else but the evaluations."""
+    """A run as `fit` makes it, with its metrics, its checkpoints and everything else but evaluations and result."""
     torch.set_float32_matmul_precision("high")
     with tempfile.TemporaryDirectory() as folder:
-        # Stopping early would evaluate once more.
-        options = ["--run", folder, "--trainer.precision", precision, "--trainer.limit_val_batches=0"]
         accelerator = "cpu" if watch.device.type == "cpu" else "auto"
-        options += ["--trainer.accelerator", accelerator, "--trainer.devices=1", "--trainer.max_steps=1000000000"]
-        TimedRun(["fit", *settings, *options], watch)
-
-
-class TimedRun(CommandLine):
-    """A run that ends when its time is over, without the test error.
-
-    Args:
-        arguments: of the command line.
-        watch: says when the time is over.
-    """
-
-    def __init__(self, arguments: list[str], watch: Stopwatch) -> None:
-        self.watch = watch
-        super().__init__(arguments)
-
-    def fit(self, **arguments: Any) -> None:
-        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
-        callbacks.append(Timing(self.watch))
-        self.trainer.fit(**arguments)
+        options = ["--run", folder, "--trainer.precision", precision, "--trainer.accelerator", accelerator]
+        run = prepare([*settings, *options, "--trainer.devices=1", "--trainer.max_steps=1000000000"])
+        record = RunRecord(run.folder, run.identity, run.text)
+        loggers = [MetricsFile(run.folder / "metrics.csv")]
+        # Stopping early would evaluate once more.
+        trainer = make_trainer(run, [*list_callbacks(run, record), Timing(watch)], loggers, limit_val_batches=0)
+        make_folder(run.folder / "checkpoints")
+        trainer.fit(run.model, datamodule=run.data)
 
 
 class Timing(Callback):
@@ -163,14 +154,14 @@ class Timing(Callback):
 
 def loader_alone(settings: list[str], _: str, watch: Stopwatch) -> None:
     """The batches without a network."""
-    for _images, labels in training_batches(CommandLine(settings, run=False), watch.device):
+    for _images, labels in training_batches(prepare(settings, watched=False), watch.device):
         if watch.tick(len(labels)):
             return
 
 
-def training_batches(run: CommandLine, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+def training_batches(run: PreparedRun, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
     """Endless batches as the data module gives them to a Trainer on this device."""
-    data = run.datamodule
+    data = run.data
     data.setup("fit")
     pixels, labels = data.sets["train"]
     images = Images(pixels, labels, data.mean, data.std, data.padding, data.pad, device)

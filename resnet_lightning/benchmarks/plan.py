@@ -1,192 +1,111 @@
-"""`plan`: time and cost of every study on 1, 8 and 64 GPUs, before there is one. docs/scaling.md explains it."""
+"""`plan`: how long every study takes at full length, by the speed of the runs that there are. Nothing is guessed."""
 
-import heapq
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from functools import cache
+from collections.abc import Sequence
+from statistics import median
+from typing import Any, NamedTuple
 
+import jsonargparse
 from rich.console import Console
 
-from resnet_lightning.benchmarks.costs import Machine, Run, rates, read_run, run_seconds, step
 from resnet_lightning.errors import BadInput
-from resnet_lightning.reporting.groups import NOTHING
 from resnet_lightning.reporting.table import Table, show_tables, to_markdown
-from resnet_lightning.studies import STUDIES, Study
-from resnet_lightning.studies.execution.jobs import list_jobs
-
-GPUS = (1, 8, 64)
-TIMED = ("cifar10/table6/resnet20", "imagenet/table2/resnet34", "imagenet/table3/resnet50")
-SHOWN = (TIMED[0], "cifar10/table6/resnet1202", *TIMED[1:], "imagenet/table3/vgg16")
-DECODED = 1_495  # images of 500×375 per second and core: measured on a CPU, by `make benchinput`
-UNITS = dict.fromkeys(("resnet20", "resnet34", "resnet50"), "images/s") | {
-    "cores": "for each GPU",
-    "within": "GB/s",
-    "between": "GB/s",
-    "price": "$ per GPU-hour",
-    "seeds": "for each network",
-}
+from resnet_lightning.runs.experiments import experiment_files, merged
+from resnet_lightning.runs.folder import RESULTS, RUNS
+from resnet_lightning.runs.reading import Run, load_runs, read_json_or_nothing
+from resnet_lightning.studies import STUDIES, find_study
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """Time and cost of every study on 1, 8 and 64 GPUs, by a formula (docs/scaling.md). The defaults are assumptions.
+class Place(NamedTuple):
+    """Where and how a run was computed."""
 
-    Args:
-        resnet20: images per second that one GPU trains, ResNet-20 of table 6 (`make bench` measures it)
-        resnet34: the same of ResNet-34 of table 2
-        resnet50: the same of ResNet-50 of table 3
-        cores: CPU cores for each GPU
-        within: GB/s of an all-reduce between the GPUs of a node
-        between: GB/s of an all-reduce between nodes
-        price: dollars for an hour of a GPU
-        seeds: runs of each network
-    """
+    device: str
+    precision: str
 
-    resnet20: float = 21_000
-    resnet34: float = 4_000
-    resnet50: float = 2_500
-    cores: float = 8
-    within: float = 200
-    between: float = 25
-    price: float = 2.5
-    seeds: int = 1
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value <= 0:
-                raise BadInput(f"--{name} {value}: expected a number above 0")
+    def __str__(self) -> str:
+        return f"{self.device}, {self.precision}"
 
 
-def plan(inputs: Inputs) -> None:
-    """`resnet-lightning plan`: prints the tables; in a file or a pipe they are Markdown."""
-    console, tables = Console(), plan_tables(inputs)
+Speeds = dict[tuple[str, Place], list[float]]  # iterations per second of runs, by experiment
+
+
+def main(arguments: Sequence[str]) -> None:
+    """`resnet-lightning plan`: prints the tables; into a file or a pipe they go as Markdown."""
+    parser = jsonargparse.ArgumentParser(exit_on_error=False, allow_abbrev=False, prog="resnet-lightning plan")
+    parser.add_argument("--seeds", type=int, default=1, help="runs of each network")
+    seeds = parser.parse_args(list(arguments)).seeds
+    if seeds < 1:
+        raise BadInput(f"--seeds {seeds}: expected a number of runs of each network, at least 1")
+    console, tables = Console(), plan_tables(seeds)
     if console.is_terminal:
         show_tables(tables, console)
     else:
         print("\n".join(map(to_markdown, tables)), end="")
 
 
-def plan_tables(inputs: Inputs) -> list[Table]:
-    """What goes in, every study, and one step of some networks."""
-    machine = choose_machine(inputs, *map(read_experiment, TIMED))  # first, so that bad speeds are refused at once
-    studies = {name: study for name, study in STUDIES.items() if study.experiments}
-    runs = {name: read_experiment(name) for study in studies.values() for name in study.experiments}
-    return [
-        input_table(inputs, machine),
-        *(study_table(studies, runs, inputs, machine, gpus) for gpus in GPUS),
-        step_table([runs[name] for name in SHOWN], machine),
+def plan_tables(seeds: int) -> list[Table]:
+    """The speeds that were measured, and what the studies take at these."""
+    studies = {name: study for name in STUDIES if (study := find_study(name)).experiments}
+    speeds = measure(load_runs(sorted({e for study in studies.values() for e in study.experiments}), RUNS, RESULTS))
+    if not speeds:
+        raise BadInput("no finished run has the experiments' image size and batch yet, so that no time is known")
+    rows = [
+        study_row(name, study.experiments, place, speeds, seeds)
+        for place in sorted({place for _, place in speeds})
+        for name, study in studies.items()
+        if any((experiment, place) in speeds for experiment in study.experiments)
     ]
-
-
-@cache
-def read_experiment(name: str) -> Run:
-    """The run of an experiment of a study; ImageNet is whole, whatever subset may lie in its default folder."""
-    [job] = list_jobs([name], [0], None, None, ())
-    return read_run([*job.arguments, *["--data.root=nowhere"] * name.startswith("imagenet/")])
-
-
-def choose_machine(inputs: Inputs, resnet20: Run, resnet34: Run, resnet50: Run) -> Machine:
-    """The machine that trains three networks at the given speeds; ResNet-20 shows what launching a layer takes.
-
-    Raises:
-        BadInput: if there is none.
-    """
-    arithmetic, memory = rates(resnet34, resnet50, (inputs.resnet34, inputs.resnet50))
-    if min(arithmetic, memory) <= 0:
-        low = inputs.resnet34 * resnet34.activations / resnet50.activations
-        high = inputs.resnet34 * resnet34.macs / resnet50.macs
-        raise BadInput(
-            f"--resnet50 {inputs.resnet50:g}: beside --resnet34 {inputs.resnet34:g} expected {low:,.0f} to {high:,.0f} "
-            "(equal speeds are those of reading the images)"
-        )
-    layer = resnet20.batch / inputs.resnet20 / resnet20.layers
-    return Machine(layer, arithmetic, memory, DECODED * inputs.cores, inputs.within * 1e9, inputs.between * 1e9)
-
-
-def makespan(seconds: Iterable[float], places: int) -> float:
-    """When the last run ends, if the longest that waits starts whenever a place is free."""
-    ends = [0.0] * places
-    for taken in sorted(seconds, reverse=True):
-        heapq.heapreplace(ends, ends[0] + taken)
-    return max(ends)
-
-
-def best_way(runs: Sequence[Run], machine: Machine, gpus: int, evaluation: str | None) -> tuple[float, float, int]:
-    """Seconds, seconds of all used GPUs together, and GPUs of each run; the product of the first two is the least.
-
-    So twice as many GPUs for a run are worth it if they do 1.41 times as much or more.
-    """
-    ways = []
-    most = min(gpus, *(run.most_gpus for run in runs))
-    for each in (1, 2, 4, 8):
-        if each <= most:
-            seconds = [run_seconds(run, machine, each, evaluation) for run in runs]
-            ways.append((makespan(seconds, gpus // each), each * sum(seconds), each))
-    return min(ways, key=lambda way: way[0] * way[1])
-
-
-def input_table(inputs: Inputs, machine: Machine) -> Table:
-    """Every input, where it is from, and what the speeds say of the GPU."""
-    rows = []
-    for field in fields(inputs):
-        value = getattr(inputs, field.name)
-        origin = "assumed" if value == field.default else "given"
-        rows.append((f"--{field.name}", f"{value:,.10g}", UNITS[field.name], origin))
-    rows.append(("image files decoded", f"{DECODED:,}", "images/s and core", "measured on a CPU"))
     notes = (
-        "assumed: a guess; docs/scaling.md says how to measure it. No number in these tables was measured on a GPU.",
-        f"The three speeds say: {1000 * machine.layer:.2f} ms for a layer at least, {machine.arithmetic / 1e12:,.0f} "
-        f"TFLOP/s in convolutions, {machine.memory / 1e9:,.0f} GB/s of activations (as float32) in all the rest.",
+        "One run after the other, at full length, training alone: evaluations and checkpoints come on top. “>”: some "
+        "networks of the study were not measured there; they come on top too.",
     )
-    return Table("Inputs", ("Input", "Value", "Unit", "Origin"), tuple(rows), notes)
+    columns = ("Study", "Where", "Runs", "Networks measured", "Time")
+    return [speed_table(speeds), Table("Studies, one run after the other", columns, tuple(rows), notes)]
 
 
-def study_table(
-    studies: Mapping[str, Study], runs: Mapping[str, Run], inputs: Inputs, machine: Machine, gpus: int
-) -> Table:
-    """Every study, as if none of its runs had been made."""
-    rows = []
-    for name, study in studies.items():
-        own = [runs[experiment] for experiment in study.experiments for _ in range(inputs.seeds)]
-        seconds, together, each = best_way(own, machine, gpus, study.evaluation)
-        way = f"{min(len(own), gpus // each)} × {each}"
-        hours = together / 3600
-        rows.append((name, str(len(own)), way, duration(seconds), number(hours), number(hours * inputs.price)))
-    notes = ["Way: runs at the same time × GPUs of each. GPU-hours and dollars: of the GPUs while they are used."]
-    if gpus == 1:
-        once = number(sum(run_seconds(run, machine, 1) for run in runs.values()) / 3600 * inputs.seeds)
-        notes.append(f"Studies share runs: all {len(runs) * inputs.seeds} of them, each once, take {once} GPU-hours.")
-    columns = ("Study", "Runs", "Way", "Time", "GPU-hours", "Dollars")
-    return Table(f"Predicted: every study on {gpus} GPU{'s' * (gpus > 1)}", columns, tuple(rows), tuple(notes))
-
-
-def step_table(runs: Sequence[Run], machine: Machine) -> Table:
-    """One training step, its batch shared by several GPUs."""
-    rows = []
+def measure(runs: Sequence[Run]) -> Speeds:
+    """The speeds of finished runs whose iterations cost what the experiment's own do, of whatever length."""
+    found: Speeds = {}
     for run in runs:
-        alone = step(run, machine, 1).total
-        for gpus in GPUS:
-            one = step(run, machine, gpus)
-            parts = [one.launches, one.compute, one.reading, one.allreduce, one.total]
-            cells = [f"{1000 * part:.1f}" if part else NOTHING for part in parts]
-            rows.append(
-                (run.network, str(gpus), f"{run.batch / gpus:g}", *cells, f"{100 * alone / one.total / gpus:.0f} %")
-            )
-    columns = ("Network", "GPUs", "Images on each", "Launches", "Compute", "Input", "All-reduce", "Step", "Efficiency")
-    notes = (
-        "A step takes the longest of launches, compute and input, and then what is left of the all-reduce after the "
-        "backward pass. Efficiency: of one GPU's images per second, what each GPU does.",
-    )
-    return Table("Predicted: milliseconds of a training step of one run", columns, tuple(rows), notes)
+        result = read_json_or_nothing(run.folder / "result.json")
+        alike = all(change.startswith(("max_steps=", "lr=")) for change in run.changes)
+        if run.state == "finished" and alike and not run.weights and result.get("seconds"):
+            place = Place(str(result.get("device")).replace("1 threads", "1 thread"), str(result.get("precision")))
+            found.setdefault((run.experiment, place), []).append(run.iteration / result["seconds"])
+    return found
+
+
+def speed_table(speeds: Speeds) -> Table:
+    """Iterations per second, and what follows for the experiment's own length."""
+    rows = []
+    for (experiment, place), own in speeds.items():
+        speed = median(own)
+        rows.append((experiment, str(place), str(len(own)), f"{speed:.2f}", duration(iterations(experiment) / speed)))
+    columns = ("Experiment", "Where", "Runs", "Iterations per second", "Time of the full length")
+    notes = ("Median of the finished runs, shortened ones too. Of other networks, `summary` tells the multiply-adds.",)
+    return Table("Measured speeds", columns, tuple(rows), notes)
+
+
+def study_row(name: str, experiments: Sequence[str], place: Place, speeds: Speeds, seeds: int) -> tuple[str, ...]:
+    known = {experiment: speeds[experiment, place] for experiment in experiments if (experiment, place) in speeds}
+    seconds = sum(iterations(experiment) / median(own) * seeds for experiment, own in known.items())
+    least = "> " * (len(known) < len(experiments))
+    counted = f"{len(known)} of {len(experiments)}"
+    return name, str(place), str(len(experiments) * seeds), counted, f"{least}{duration(seconds)}"
+
+
+def iterations(experiment: str) -> int:
+    """The experiment's own length; ImageNet's, which follows the data, is that of the whole of it."""
+    trainer: dict[str, Any] = merged(experiment_files(experiment))["trainer"]
+    return int(trainer["max_steps"]) if trainer["max_steps"] > 0 else 600_000
 
 
 def duration(seconds: float) -> str:
-    """In a unit that leaves at most two digits before the point."""
+    """In a unit that leaves at most two digits before the point.
+
+    >>> duration(10_838)
+    '3.0 h'
+    """
     for unit, size in (("s", 1), ("min", 60), ("h", 3600)):
         if seconds < 100 * size:
             return f"{seconds / size:.1f} {unit}"
     return f"{seconds / 86400:.1f} days"
-
-
-def number(value: float) -> str:
-    return f"{value:,.2f}" if value < 10 else f"{value:,.0f}"

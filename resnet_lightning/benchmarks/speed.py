@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import jsonargparse
 import lightning
 import torch
 import torchvision
@@ -21,7 +22,8 @@ from resnet_lightning.data.cifar10 import CIFAR10, DEFAULT_ROOT
 from resnet_lightning.errors import BadInput
 from resnet_lightning.files import write_text
 from resnet_lightning.reporting.table import Table, show_tables, to_markdown
-from resnet_lightning.runs.folder import EXPERIMENTS, make_folder, write_json
+from resnet_lightning.runs.experiments import EXPERIMENTS
+from resnet_lightning.runs.folder import make_folder, write_json
 from resnet_lightning.training.devices import fastest_safe_precision
 
 REPORTS = Path("reports")
@@ -49,6 +51,11 @@ class Loop:
 
 
 Rounds = dict[Loop, list[dict[str, Any]]]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """`resnet-lightning bench`."""
+    jsonargparse.auto_cli(bench, args=list(arguments), exit_on_error=False, allow_abbrev=False)
 
 
 def bench(

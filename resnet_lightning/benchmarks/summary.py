@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from lightning import Trainer
 from rich.console import Console
 from torch import nn
 
@@ -14,8 +13,8 @@ from resnet_lightning.networks.counting import Part, count_parts
 from resnet_lightning.networks.shortcuts import ZeroPadding
 from resnet_lightning.reporting.groups import NOTHING
 from resnet_lightning.reporting.table import Table, show_tables
-from resnet_lightning.runs.command_line import CommandLine
-from resnet_lightning.runs.folder import config_files
+from resnet_lightning.runs.command_line import prepare
+from resnet_lightning.runs.naming import config_files
 
 HELP = """\
 usage: resnet-lightning summary --config FILE [--config FILE ...] [--OPTION VALUE ...]
@@ -36,28 +35,10 @@ def summary(arguments: Sequence[str]) -> None:
         return
     if not config_files(arguments):
         raise BadInput("summary needs the files of an experiment: --config experiments/... (summary --help)")
-    run = UntrainedRun(["fit", *arguments])
+    run = prepare([*arguments, "--model.compile=false"], watched=False)
     console = Console()
-    table = network_table(run.model.network, run.datamodule)
+    table = network_table(run.model.network, run.data)
     show_tables([table], console if console.is_terminal else Console(width=200))  # a pipe has no edge to wrap at
-
-
-class UntrainedRun(CommandLine):
-    """`fit` as far as the network and the data module: no folder is looked at, nothing is logged or trained.
-
-    Args:
-        arguments: of the command line, fit first.
-    """
-
-    def _look_into_folder(self, config: Any) -> None:
-        config.trainer.logger, config.trainer.callbacks = False, None  # those are built with everything else
-        config.model.compile = False
-
-    def instantiate_trainer(self, **_: Any) -> Trainer:
-        return Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)  # whatever devices the run asks for
-
-    def fit(self, **_: Any) -> None:
-        """Trains nothing."""
 
 
 def network_table(network: nn.Module, data: Any) -> Table:

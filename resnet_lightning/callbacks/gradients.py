@@ -9,9 +9,9 @@ from torch import Tensor
 
 from resnet_lightning.errors import BadInput
 from resnet_lightning.networks.layers import layers
-from resnet_lightning.runs.metrics_file import MetricsFile
+from resnet_lightning.runs.folder import GRADIENTS
+from resnet_lightning.runs.metrics_logger import MetricsFile
 
-FILE = "gradients.csv"
 TIMES = 60
 
 
@@ -36,7 +36,7 @@ class GradientFlow(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self.interval = self.every or max(1, trainer.max_steps // TIMES)
         self.weights = {name: layer.convolution.weight for name, layer in layers(pl_module.network).items()}
-        self.file = MetricsFile(Path(trainer.default_root_dir) / FILE)
+        self.file = MetricsFile(Path(trainer.default_root_dir) / GRADIENTS)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: Any, optimizer: Any) -> None:
         if trainer.global_step % self.interval or not self.weights or self.file is None:

@@ -11,10 +11,9 @@ from lightning import Callback, Trainer
 from torch import Tensor
 
 from resnet_lightning.networks.layers import layers
-from resnet_lightning.runs.folder import make_folder
-from resnet_lightning.runs.metrics_file import MetricsFile, read_metrics
-
-FILE = "responses.csv"
+from resnet_lightning.runs.folder import RESPONSES, make_folder
+from resnet_lightning.runs.metrics_file import read_metrics
+from resnet_lightning.runs.metrics_logger import MetricsFile
 
 
 class Moments:
@@ -86,7 +85,7 @@ class LayerResponses(Callback):
         deviations = {name: deviation for name, (deviation, _) in self.moments.compute().items()}
         if not trainer.is_global_zero:
             return
-        path = Path(trainer.default_root_dir) / FILE
+        path = Path(trainer.default_root_dir) / RESPONSES
         rows = None if trainer.global_step else read_metrics(path)
         if rows and iteration in rows:
             return

@@ -4,14 +4,34 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import jsonargparse
 import numpy as np
 from numpy.typing import NDArray
 
 from resnet_lightning.errors import BadInput
-from resnet_lightning.evaluation.predictions import DAMAGED, TO_DO, prediction_files
 from resnet_lightning.runs.folder import read_json
 
 ROWS = 1000  # images at a time: 8 MB of 1,000 classes
+
+TO_DO, DAMAGED = -1, -2  # labels of rows without probabilities
+
+
+def prediction_files(folder: Path, evaluation: str) -> tuple[Path, Path]:
+    """The probabilities, and what they are of."""
+    return folder / f"predictions-{evaluation}.npy", folder / f"predictions-{evaluation}.json"
+
+
+def main(arguments: Sequence[str]) -> None:
+    """`resnet-lightning ensemble`: the errors of the averaged probabilities of several runs (table 5)."""
+    parser = jsonargparse.ArgumentParser(exit_on_error=False, allow_abbrev=False, prog="resnet-lightning ensemble")
+    parser.add_argument("runs", type=Path, nargs="+", help="folders of runs in which `predict` has written")
+    parser.add_argument("--evaluation", default="multi_scale", help="center, ten_crop or multi_scale")
+    options = parser.parse_args(list(arguments))
+    found = ensemble(options.runs, options.evaluation)
+    print(
+        f"{len(options.runs)} networks, {options.evaluation}, {found['images']:,} images: "
+        f"top-1 error {found['error']:.2f} %, top-5 error {found['top5_error']:.2f} %"
+    )
 
 
 def ensemble(folders: Sequence[Path], evaluation: str) -> dict[str, Any]:

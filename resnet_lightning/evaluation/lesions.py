@@ -9,89 +9,89 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
+from lightning import Trainer
 from torch import Tensor, nn
 
 from resnet_lightning.callbacks.responses import Moments
 from resnet_lightning.errors import BadInput
-from resnet_lightning.files import sha256
+from resnet_lightning.evaluation.testing import alone, identified, of_checkpoint, tested_set
 from resnet_lightning.networks import ResNet
 from resnet_lightning.networks.layers import layers
 from resnet_lightning.networks.shortcuts import make_shortcut
-from resnet_lightning.runs.command_line import CommandLine
-from resnet_lightning.runs.folder import config_files, read_json, result_file, write_json
+from resnet_lightning.runs.command_line import PreparedRun, prepare
+from resnet_lightning.runs.folder import LESIONS, read_json, write_json
+from resnet_lightning.runs.life import check_count
+from resnet_lightning.runs.naming import config_files
+from resnet_lightning.runs.stop import interruptible
+from resnet_lightning.runs.trainers import make_trainer
+from resnet_lightning.training.weights import name_of
 
-FILE = result_file("lesions", "center")
 USAGE = "--config RUN/config.yaml --ckpt_path RUN/checkpoints/iteration=N.ckpt [options of test]"
 
 
-class Lesions(CommandLine):
+def main(arguments: Sequence[str]) -> None:
     """`resnet-lightning lesions`: takes the options of `test`, and writes lesions.json into the run's folder.
-
-    Args:
-        arguments: of the command line.
 
     Raises:
         BadInput: for a network without this package's blocks.
     """
+    if {"-h", "--help"} & set(arguments):
+        print(f"usage: resnet-lightning lesions {USAGE}")
+        return
+    if not config_files(arguments):
+        raise BadInput(f"lesions needs a run: {USAGE}")
+    run = prepare(arguments, "test", watched=False)
+    network = run.model.network
+    if not isinstance(network, ResNet):
+        raise BadInput(f"lesions are made in blocks of this package, and {type(network).__name__} has none")
+    with interruptible():
+        trainer = make_trainer(run, enable_progress_bar=False)
+        with alone(run, trainer, LESIONS):
+            examine(run, trainer, network)
 
-    evaluates = "lesions"
 
-    def __init__(self, arguments: Sequence[str]) -> None:
-        if not config_files(arguments):
-            raise BadInput(f"lesions needs a run: {USAGE}")
-        super().__init__(["test", *arguments, "--trainer.callbacks=null", "--trainer.enable_progress_bar=false"])
+def examine(run: PreparedRun, trainer: Trainer, network: ResNet) -> None:
+    """Tests the network as it is and after every lesion; goes on where it was interrupted."""
+    start, path = time.monotonic(), run.folder / LESIONS
+    run.data.prepare_data()
+    run.data.setup("test")
+    what = identified(run, trainer)
+    earlier = read_json(path) or {}
+    moments, hooks = Moments(), []
+    for name, (stage, place) in blocks(network).items():
+        hooks += watch(stage[place], name, moments)
+    error = measure(run, trainer, "as it is", **of_checkpoint(run))
+    for hook in hooks:
+        hook.remove()
+    run.model.bn_batches = 0  # done; a lesion keeps the statistics of the network as it is
+    sizes = moments.compute()
+    found: dict[str, dict[str, float]] = {
+        name: {"size": sizes[f"{name} F"][1] / sizes[f"{name} x"][1]} for name in blocks(network)
+    }
+    if earlier | what | {"error": error} == earlier:
+        found = earlier["blocks"]
+    contents = what | {"complete": False, "error": error, "blocks": found}
+    for name, kind, stage, changes in lesions(network):
+        if kind not in found[name]:
+            with lesion(stage, changes):
+                found[name][kind] = measure(run, trainer, f"{name} {kind}")
+            if trainer.is_global_zero:
+                write_json(path, contents)
+    if trainer.is_global_zero:
+        write_json(path, contents | {"complete": True, "seconds": round(time.monotonic() - start, 1)})
+        print(f"{len(found)} blocks are in {path}")
 
-    def test(self, **arguments: Any) -> None:
-        """Tests the network as it is and after every lesion; goes on where it was interrupted."""
-        network, path = self.model.network, self.folder / FILE
-        if not isinstance(network, ResNet):
-            raise BadInput(f"lesions are made in blocks of this package, and {type(network).__name__} has none")
-        start = time.monotonic()
-        self.datamodule.prepare_data()
-        self.datamodule.setup("test")
-        checkpoint = Path(arguments["ckpt_path"])
-        about = self._about_evaluation(checkpoint) | {"sha256": sha256(checkpoint)}
-        earlier = read_json(path) or {}
-        moments, hooks = Moments(), []
-        for name, (stage, place) in blocks(network).items():
-            hooks += watch(stage[place], name, moments)
-        error = self._error(**arguments)
-        for hook in hooks:
-            hook.remove()
-        self._say("as it is", error)
-        self.model.bn_batches = 0  # done; a lesion keeps the statistics of the network as it is
-        sizes = moments.compute()
-        found: dict[str, dict[str, float]] = {
-            name: {"size": sizes[f"{name} F"][1] / sizes[f"{name} x"][1]} for name in blocks(network)
-        }
-        if earlier | about | {"error": error} == earlier:
-            found = earlier["blocks"]
-        for name, kind, stage, changes in lesions(network):
-            if kind not in found[name]:
-                with lesion(stage, changes):
-                    found[name][kind] = self._error(self.model, datamodule=self.datamodule)
-                self._say(f"{name} {kind}", found[name][kind])
-                self._write(path, about | {"complete": False, "error": error, "blocks": found})
-        seconds = round(time.monotonic() - start, 1)
-        self._write(path, about | {"complete": True, "error": error, "blocks": found, "seconds": seconds})
-        if self.trainer.is_global_zero:
-            print(f"{len(found)} blocks are in {path}")
 
-    def _error(self, *arguments: Any, **options: Any) -> float:
-        [values] = self.trainer.test(*arguments, **{**options, "verbose": False})
-        self._check_count("test", self.datamodule.size("test") or self.datamodule.size("val"))
-        return float(values["test/error"])
-
-    def _say(self, what: str, error: float) -> None:
-        if self.trainer.is_global_zero:
-            print(f"{self.model.network.name}, {what}: error {error:.2f} %", flush=True)
-
-    def _write(self, path: Path, contents: dict[str, Any]) -> None:
-        if self.trainer.is_global_zero:
-            write_json(path, contents)
+def measure(run: PreparedRun, trainer: Trainer, state: str, **weights: Any) -> float:
+    """The test error (percent) of the network in some state, which is said."""
+    [values] = trainer.test(run.model, datamodule=run.data, verbose=False, **weights)
+    check_count(trainer, run.data, "test", tested_set(run.data))
+    error = float(values["test/error"])
+    if trainer.is_global_zero:
+        print(f"{name_of(run.model.network)}, {state}: error {error:.2f} %", flush=True)
+    return error
 
 
 def blocks(network: ResNet) -> dict[str, tuple[nn.Sequential, int]]:

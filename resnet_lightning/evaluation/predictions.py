@@ -11,14 +11,8 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from numpy.typing import NDArray
 from torch import Tensor
 
+from resnet_lightning.evaluation.ensemble import DAMAGED, TO_DO, prediction_files
 from resnet_lightning.runs.folder import make_folder, read_json, write_json
-
-TO_DO, DAMAGED = -1, -2  # labels of rows without probabilities
-
-
-def prediction_files(folder: Path, evaluation: str) -> tuple[Path, Path]:
-    """The probabilities, and what they are of."""
-    return folder / f"predictions-{evaluation}.npy", folder / f"predictions-{evaluation}.json"
 
 
 class PredictionFile(BasePredictionWriter):

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_lightning.errors import BadInput
-from resnet_lightning.evaluation.ensemble import ensemble
-from resnet_lightning.evaluation.predictions import prediction_files
+from resnet_lightning.evaluation.ensemble import ensemble, prediction_files
 from resnet_lightning.reporting.cells import final_errors, published_error
 from resnet_lightning.reporting.comparison import UNMEASURED, describe
 from resnet_lightning.reporting.groups import NOTHING, Setting, groups

@@ -9,12 +9,12 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from resnet_lightning.callbacks.gradients import FILE
 from resnet_lightning.reporting.cells import setting_table
 from resnet_lightning.reporting.curves import TEXT_SIZE, colour, quiet
 from resnet_lightning.reporting.groups import NOTHING, Setting, by_network, groups
 from resnet_lightning.reporting.layerwise import Rows, mean_rows
 from resnet_lightning.reporting.table import Table
+from resnet_lightning.runs.folder import GRADIENTS
 from resnet_lightning.runs.reading import Run
 
 WITHOUT = " without BN"  # at the end of a network's name
@@ -31,7 +31,7 @@ def gradient_table(runs: Sequence[Run]) -> list[Table]:
         initial: dict[str, float] = {}
         last_ones: dict[str, float] = {}
         for name, own in by_network(group).items():
-            found = mean_rows(own, FILE)
+            found = mean_rows(own, GRADIENTS)
             if not found:
                 continue
             first, last = found[min(found)], found[max(found)]
@@ -189,7 +189,7 @@ def gradient_heat(runs: Sequence[Run]) -> Figure:
 def _by_family(runs: Sequence[Run]) -> dict[str, dict[int, Rows]]:
     found: dict[str, dict[int, Rows]] = {}
     for name, own in by_network(runs).items():
-        if rows := mean_rows(own, FILE):
+        if rows := mean_rows(own, GRADIENTS):
             family = name.partition("-")[0] + WITHOUT * name.endswith(WITHOUT)
             found.setdefault(family, {})[own[0].depth] = rows
     return dict(sorted(found.items(), key=lambda item: FAMILIES.index(item[0]) if item[0] in FAMILIES else 9))

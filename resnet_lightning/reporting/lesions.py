@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from resnet_lightning.evaluation.lesions import FILE
 from resnet_lightning.reporting.cells import setting_table
 from resnet_lightning.reporting.curves import TEXT_SIZE, colour, quiet
 from resnet_lightning.reporting.groups import NOTHING, by_network, groups
 from resnet_lightning.reporting.table import Table
+from resnet_lightning.runs.folder import LESIONS
 from resnet_lightning.runs.reading import Run, read_json_or_nothing, skip
 
 SURVIVED = 5.0  # points of test error that a deletion may cost
@@ -108,7 +108,7 @@ def lesion_figure(runs: Sequence[Run]) -> Figure:
 
 
 def _read(run: Run) -> dict[str, Any]:
-    contents = read_json_or_nothing(run.folder / FILE)
+    contents = read_json_or_nothing(run.folder / LESIONS)
     if not contents.get("complete"):
         return {}
     try:
@@ -117,7 +117,7 @@ def _read(run: Run) -> dict[str, Any]:
     except (KeyError, AttributeError):
         whole = False
     if not whole:
-        skip(f"{run.folder / FILE} is damaged (no errors by block)")
+        skip(f"{run.folder / LESIONS} is damaged (no errors by block)")
     return contents if whole else {}
 
 

@@ -7,13 +7,13 @@ from itertools import pairwise
 import numpy as np
 from matplotlib.figure import Figure
 
-from resnet_lightning.callbacks.responses import FILE
 from resnet_lightning.reporting.cells import about, length, setting_table
 from resnet_lightning.reporting.curves import TEXT_SIZE, colour, quiet
 from resnet_lightning.reporting.groups import NOTHING, by_network, groups, seeds
 from resnet_lightning.reporting.layerwise import mean_rows
 from resnet_lightning.reporting.table import Table
 from resnet_lightning.reporting.tables import UNMEASURED
+from resnet_lightning.runs.folder import RESPONSES
 from resnet_lightning.runs.reading import Run, paper
 
 
@@ -26,7 +26,7 @@ def figure7_table(runs: Sequence[Run]) -> list[Table]:
         rows, medians = [], {}
         for name in dict.fromkeys([*(published["median_std"] if setting.full else ()), *networks]):
             own = networks.get(name, [])
-            found = mean_rows(own, FILE)
+            found = mean_rows(own, RESPONSES)
             last = found[max(found)] if found else np.array([])
             if found and np.isfinite(last).all():
                 medians[name] = float(np.median(last))
@@ -78,7 +78,7 @@ def figure7(runs: Sequence[Run]) -> Figure:
     figure = Figure(figsize=(6.2, 6.6), layout="constrained")
     panels = figure.subplots(3, 1)
     for name, own in by_network(runs).items():
-        found = mean_rows(own, FILE)
+        found = mean_rows(own, RESPONSES)
         if not found:
             continue
         last = found[max(found)]

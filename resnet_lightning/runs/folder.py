@@ -1,4 +1,4 @@
-"""A run is a folder, runs/<experiment>[@<changes>]/seed<N>/: what is in it, and how it gets its name.
+"""A run is a folder, runs/<experiment>[@<changes>]/seed<N>/: what is in it.
 
 config.yaml, run.json (what the run is), metrics.csv, checkpoints/, and result.json, written last: with it the run is
 finished, whatever happened.
@@ -6,9 +6,9 @@ finished, whatever happened.
 
 import hashlib
 import json
-import re
+import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,59 +16,21 @@ import yaml
 
 from resnet_lightning.errors import BadInput
 from resnet_lightning.files import write_text
+from resnet_lightning.runs.identity import first_difference
 
 RUNS = Path("runs")
 RESULTS = Path("results")  # of runs that are over, as `keep` writes them: in the same folders, without weights
-EXPERIMENTS = "experiments"
-# Options that leave the experiment what it is: where it reads, where it runs, how often it looks.
-NOT_A_CHANGE = re.compile(
-    r"seed_everything|run|ckpt_path|checkpoint_every|print_config|model\.bn_batches|"
-    r"data\.(root|download|evaluation|val_map|skip_damaged|workers)|"
-    r"trainer\.(accelerator|strategy|log_every_n_steps|val_check_interval|enable_\w+|profiler|callbacks.*)"
-)
-
-
-def describe(arguments: Sequence[str]) -> tuple[str, list[str]]:
-    """The experiment that a command line runs, and what the command line changes in it.
-
-    The experiment is the first configuration file that is not a base.yaml, named from the experiments folder on. Other
-    files (by their name) and options (as name=value) after it are changes.
-
-    >>> describe(["--config", "experiments/cifar10/base.yaml", "--config", "experiments/cifar10/table6/resnet20.yaml",
-    ...           "--trainer.max_steps=6000", "--seed_everything=1"])
-    ('cifar10/table6/resnet20', ['max_steps=6000'])
-    """
-    given = [(name.replace("init_args.", ""), value) for name, value in split_options(arguments) if name != "config"]
-    changed = [(name, value) for name, value in given if not NOT_A_CHANGE.fullmatch(name)]
-    options = [f"{name.rpartition('.')[2]}={value}".replace("/", "_") for name, value in dict(changed).items()]
-    leaves = [path for path in config_files(arguments) if path.stem != "base"]
-    if not leaves:
-        return "unnamed", sorted(options)
-    parts = leaves[0].with_suffix("").parts
-    below = len(parts) - parts[::-1].index(EXPERIMENTS) if EXPERIMENTS in parts else -1
-    return "/".join(parts[below:]), sorted(options) + [path.stem for path in leaves[1:]]
-
-
-def split_options(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Name and value of each option of a command line, whether written --name=value or --name value."""
-    rest = list(arguments)
-    while rest:
-        name, equals, value = rest.pop(0).partition("=")
-        if not name.startswith("-"):
-            continue
-        if not equals and rest and not rest[0].startswith("--"):
-            value = rest.pop(0)
-        yield ("config" if name == "-c" else name.lstrip("-")), value
-
-
-def config_files(arguments: Sequence[str]) -> list[Path]:
-    """The configuration files of a command line, in order."""
-    return [Path(value) for name, value in split_options(arguments) if name == "config" and value]
+RESPONSES, GRADIENTS, LESIONS = "responses.csv", "gradients.csv", "lesions.json"  # of every layer, or block
+LONGEST = 255  # bytes of a folder's name
+# Changes that were in no name before callbacks, and what they may act on, were part of the experiment.
+ONCE_UNNAMED = ("callbacks=", "strategy=", "log_every_n_steps=", "val_check_interval=")
 
 
 def run_folder(experiment: str, changes: Sequence[str], seed: int) -> Path:
     """Where a run lives: what the command line changes, and the seed, are in the name."""
     name = experiment + ("@" + ",".join(changes) if changes else "")
+    if len(os.fsencode(Path(name).name)) > LONGEST:
+        name = f"{name[: LONGEST // 2]}...{hashlib.sha256(name.encode()).hexdigest()[:8]}"
     return RUNS / name / f"seed{seed}"
 
 
@@ -101,7 +63,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        contents = json.loads(path.read_text())
+        contents = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise BadInput(f"{path} is damaged ({error}): delete it") from error
     if not isinstance(contents, dict):
@@ -122,58 +84,39 @@ def write_json(path: Path, contents: dict[str, Any]) -> None:
 
 def refuse_other_configuration(folder: Path, now: dict[str, Any]) -> None:
     """Raises BadInput if the run in a folder was begun with other settings than those of a configuration."""
-    path = folder / "config.yaml"
-    if not path.exists():
-        return
-    check_yaml(path)
-    before = yaml.safe_load(path.read_text()) or {}
-    if not isinstance(before, dict):
-        raise BadInput(f"{path} is damaged (no names and values): delete {folder}")
-    if difference := first_difference(before, now):
+    before = read_config(folder)
+    if before is not None and (difference := first_difference(before, now)):
         raise BadInput(
-            f"{folder} holds a run of another configuration ({difference}): give --run another folder, or move or "
-            "delete this one"
+            f"{folder} holds a run of another configuration ({difference}): give --run another folder, or move this one"
         )
 
 
-def first_difference(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> str | None:
-    """The first setting, in words, in which two configurations differ, but for where and how a run is carried out."""
-    for name in sorted(before.keys() | now.keys()):
-        key = f"{prefix}{name}"
-        if not is_part_of_experiment(key):
-            continue
-        old, new = before.get(name), now.get(name)
-        if isinstance(old, dict) and isinstance(new, dict):
-            if difference := first_difference(old, new, f"{key}."):
-                return difference
-        elif old != new:
-            return f"{key} was {old}, is {new}"
-    return None
+def refuse_earlier_name(folder: Path, experiment: str, changes: Sequence[str], seed: int, now: dict[str, Any]) -> None:
+    """Raises BadInput if this run was begun in a folder whose name did not say everything yet."""
+    earlier = run_folder(experiment, [change for change in changes if not change.startswith(ONCE_UNNAMED)], seed)
+    if earlier == folder or folder.exists():
+        return
+    before = read_config(earlier)
+    if before is not None and not first_difference(before, now):
+        raise BadInput(f"{earlier} holds this run, which has a name of its own now: move it to {folder} to go on")
 
 
-def is_part_of_experiment(key: str) -> bool:
-    """Whether a setting says what a run is, and not where and how it is carried out."""
-    where = NOT_A_CHANGE.fullmatch(key.replace("init_args.", "")) or key == "trainer.precision"
-    return not where or key == "seed_everything"
-
-
-def configuration_hash(config: str) -> str:
-    """SHA-256 of the settings of a config.yaml that say what the run is: equal for runs of one experiment and seed."""
-
-    def flat(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-        for name, value in settings.items():
-            if isinstance(value, dict):
-                yield from flat(value, f"{prefix}{name}.")
-            elif is_part_of_experiment(prefix + name):
-                yield prefix + name, value
-
-    return hashlib.sha256(json.dumps(sorted(flat(yaml.safe_load(config) or {}))).encode()).hexdigest()
+def read_config(folder: Path) -> dict[str, Any] | None:
+    """The configuration of the run in a folder, or None if there is none; BadInput if its config.yaml is damaged."""
+    path = folder / "config.yaml"
+    if not path.exists():
+        return None
+    check_yaml(path)
+    config = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    if not isinstance(config, dict):
+        raise BadInput(f"{path} is damaged (no names and values): put a whole one in its place")
+    return config
 
 
 def check_yaml(path: Path) -> None:
     """Names the file and the place of a mistake in YAML, which jsonargparse does not."""
     try:
-        yaml.safe_load(path.read_text())
+        yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} is not valid YAML: {error}") from error
     except OSError:

@@ -5,7 +5,8 @@ import os
 import socket
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -119,6 +120,20 @@ class RunLock:
         while not self.ended.wait(SECONDS_BETWEEN_SIGNS):
             with suppress(OSError, NotLockedError):  # a lost lock is noticed at the next check
                 self.lock.refresh()
+
+
+@contextmanager
+def locked(result: Path, first: bool = True) -> Iterator[None]:
+    """Keeps other runs away from the work on a result; of several processes, the first one does that for all."""
+    if not first:
+        yield
+        return
+    lock = RunLock(result)
+    lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def check_lock(folder: Path) -> None:

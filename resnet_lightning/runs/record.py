@@ -5,7 +5,7 @@ import socket
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import lightning
 import torch
@@ -17,11 +17,20 @@ import resnet_lightning
 from resnet_lightning.errors import BadInput
 from resnet_lightning.files import write_text
 from resnet_lightning.runs.checkpoints import checkpoint_file, checksum_file
-from resnet_lightning.runs.folder import configuration_hash, read_json, refuse_other_data, write_json
+from resnet_lightning.runs.folder import read_json, refuse_other_data, write_json
+from resnet_lightning.runs.identity import configuration_hash
 from resnet_lightning.runs.locks import check_lock
 from resnet_lightning.runs.metrics_file import read_metrics
-from resnet_lightning.tracking.wandb_logger import Tracker
 from resnet_lightning.training.devices import device_name
+
+
+@runtime_checkable
+class Tracker(Protocol):
+    """A logger that follows a run elsewhere: beside metrics it is told the result, and when all is over."""
+
+    def summarise(self, values: dict[str, Any]) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class RunRecord(Timer):

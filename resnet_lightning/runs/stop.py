@@ -3,16 +3,19 @@
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from resnet_lightning.errors import Stopped
-from resnet_lightning.runs.checkpoints import checkpoint_file, save_unless_whole
-from resnet_lightning.training.devices import speaks_for_node
+from resnet_lightning.errors import INTERRUPTED, Stopped, speaks_for_node
+from resnet_lightning.runs.checkpoint_io import save_unless_whole
+from resnet_lightning.runs.checkpoints import checkpoint_file
 
 # Ctrl-C; what SLURM, kill and the study runner send; what `sbatch --signal` and submitit announce the time limit with.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
@@ -64,3 +67,16 @@ class StopWhenAsked(Callback):
         # In the middle of an evaluation there is nothing new to save: a checkpoint is due before it, or soon after.
         if self.asked and trainer.world_size == 1 and trainer.state.fn == "fit":
             raise Stopped(self.asked)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Says how to go on where a run is stopped, and ends the process with the status of what stopped it."""
+    try:
+        yield
+    except SystemExit as error:  # how Lightning ends after Ctrl-C, and, with status 0, after SIGTERM
+        if speaks_for_node():
+            print(INTERRUPTED, file=sys.stderr)
+        if isinstance(error, Stopped):
+            raise
+        sys.exit(143 if isinstance(error, SIGTERMException) else 130)

@@ -1,5 +1,6 @@
 """A study is the set of runs behind a table or figure of the paper: `study` runs what is missing, `report` shows it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,6 +88,17 @@ def find_study(name: str) -> Study:
     if name not in STUDIES:
         raise BadInput(f"no study is named {name!r}: expected one of {', '.join(STUDIES)}")
     return STUDIES[name]
+
+
+def name_given(command: str, arguments: Sequence[str]) -> str:
+    """The name of a study, which is all that a command takes.
+
+    Raises:
+        BadInput: saying how it is written.
+    """
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        raise BadInput(f"usage: resnet-lightning {command} NAME, with one of {', '.join(STUDIES)}")
+    return arguments[0]
 
 
 def choose(study: Study, only: list[str]) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """results/: what finished runs measured, in small text files that a repository can hold; the weights are not there."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -9,10 +10,15 @@ from resnet_lightning.files import write_text
 from resnet_lightning.runs.folder import RESULTS, RUNS, make_folder
 from resnet_lightning.runs.metrics_file import format_metrics, read_metrics
 from resnet_lightning.runs.reading import load_runs
-from resnet_lightning.studies import find_study
+from resnet_lightning.studies import find_study, name_given
 
 ROWS = 300  # of a metrics.csv: more than a figure shows
 WHOLE = ("result.json", "lesions.json", "test-*.json", "responses.csv", "gradients.csv")  # small as they are
+
+
+def main(arguments: Sequence[str]) -> None:
+    """`resnet-lightning keep`."""
+    keep(name_given("keep", arguments))
 
 
 def keep(name: str) -> None:

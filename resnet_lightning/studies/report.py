@@ -20,7 +20,7 @@ from resnet_lightning.reporting.tables import degradation_table, figure6_table, 
 from resnet_lightning.reporting.vanishing import vanishing_figure, vanishing_table
 from resnet_lightning.runs.folder import RESULTS, RUNS, make_folder
 from resnet_lightning.runs.reading import Run, load_runs
-from resnet_lightning.studies import find_study
+from resnet_lightning.studies import find_study, name_given
 
 REPORTS = Path("reports")
 TABLES: dict[str, Callable[[Sequence[Run]], list[Table]]] = {  # the others: degradation_table
@@ -55,6 +55,11 @@ FIGURES: dict[str, Figures] = {
 }
 IMAGENET = ("table2", "table3", "table4", "table5", "figure4")
 SECTIONS = {"table1": "3.3", **dict.fromkeys((*IMAGENET, "gradients", "vanishing"), "4.1")}  # others: 4.2
+
+
+def main(arguments: Sequence[str]) -> None:
+    """`resnet-lightning report`."""
+    report(name_given("report", arguments))
 
 
 def report(name: str) -> None:

@@ -10,6 +10,7 @@ import wandb
 from lightning.pytorch.loggers import WandbLogger
 
 from resnet_lightning.errors import BadInput
+from resnet_lightning.runs.command_line import PreparedRun
 
 PROJECT = "resnet_lightning"
 SECONDS_TO_CONNECT = 8.0  # wandb's own limit is 90
@@ -32,6 +33,17 @@ class Tracker(WandbLogger):
     def summarise(self, values: dict[str, Any]) -> None:
         """Adds to the run's row in the table of runs, whose metrics have their last values there anyway."""
         self.experiment.summary.update(values)
+
+    def close(self) -> None:
+        """Sends what is left, and ends wandb's own process."""
+        wandb.finish()
+
+
+def track(run: PreparedRun) -> Tracker:
+    """The logger of a prepared run."""
+    return wandb_logger(
+        run.folder, run.experiment, run.changes, run.seed, getattr(run.model.network, "name", "network")
+    )
 
 
 def wandb_logger(folder: Path, experiment: str, changes: list[str], seed: int, network: str) -> Tracker:

@@ -12,14 +12,15 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
-from torchmetrics import MeanMetric, SumMetric
 
 from resnet_lightning.data.views import Views
 from resnet_lightning.errors import BadInput, Diverged
 from resnet_lightning.networks.ghost import normalise_by
 from resnet_lightning.schedules import Plateau, Schedule
 from resnet_lightning.training.batch_norm_statistics import average_statistics
+from resnet_lightning.training.metrics import SetMetrics
 from resnet_lightning.training.view_scores import view_scores
+from resnet_lightning.training.weights import name_of, refuse_other_weights
 
 Batch = tuple[Tensor, Tensor]
 EvaluationBatch = tuple[Views, Tensor, Tensor]  # images or views of them, labels [B], numbers of the images [B]
@@ -77,9 +78,7 @@ class Classifier(LightningModule):
         # costs as much as the optimizer step of a small network.
         self.window: list[tuple[Tensor, Tensor]] = []
         self.window_start = (0, 0.0)
-        self.evaluated = 0  # the iteration at which the last evaluation was made
         self.trained = 0  # iterations of the checkpoint that was loaded
-        self.remembered: dict[str, Any] = {}  # what its schedule had seen
 
     def forward(self, images: Tensor) -> Tensor:
         return self.network(images)  # type: ignore[no-any-return]
@@ -96,7 +95,6 @@ class Classifier(LightningModule):
         self.rate = self.schedule(self.trainer.max_steps)
         if isinstance(self.rate, Plateau) and not self.trainer.datamodule.size("val"):  # type: ignore[attr-defined]
             raise BadInput("Plateau looks at validation images: hold some out with --data.validation_images")
-        vars(self.rate).update({name: self.remembered[name] for name in self.rate.state() if name in self.remembered})
         scheduler = LambdaLR(optimizer, [lambda iteration: self.rate(iteration)] * len(groups))
         self.settings = [{name: group[name] for name in group if name != "params"} for group in optimizer.param_groups]
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
@@ -108,28 +106,7 @@ class Classifier(LightningModule):
         self.window.append((loss.detach(), scores.argmax(1) != labels))
         return loss
 
-    def on_train_start(self) -> None:
-        if self.trainer.world_size > 1:
-            begun = self.all_gather(torch.tensor(self.trainer.global_step, device=self.device)).tolist()  # type: ignore[union-attr]
-            if len(set(begun)) > 1:  # a node that does not see the others' files yet, or has another folder
-                raise RuntimeError(f"the processes of this run would go on from different iterations: {begun}")
-        self._take_configured_settings()
-        self.window = [(loss.to(self.device), mistakes.to(self.device)) for loss, mistakes in self.window]
-        self.window_start = (self.trainer.global_step, time.perf_counter())
-        # A checkpoint is written before the evaluation that is due at the same iteration, and Lightning does not make
-        # that up when a run goes on from it.
-        trainer: Any = self.trainer
-        iteration, every = trainer.global_step, trainer.val_check_interval
-        if iteration and isinstance(every, int) and iteration % every == 0 and iteration != self.evaluated:
-            loop = trainer.fit_loop.epoch_loop.val_loop
-            before = loop._has_run  # at the end of an epoch, Lightning waits for an evaluation of its own
-            trainer.validating = True
-            loop.restarting = False  # or it would leave out the images that the evaluation before has counted
-            loop.run()
-            trainer.training = True
-            loop._has_run = before
-
-    def _take_configured_settings(self) -> None:
+    def take_configured_settings(self) -> None:
         """torch takes the learning rate, momentum and weight decay of a checkpoint, whatever the configuration says."""
         optimizer, scheduler = self.trainer.optimizers[0], self.trainer.lr_scheduler_configs[0].scheduler
         scheduler.base_lrs = [settings["initial_lr"] for settings in self.settings]
@@ -173,7 +150,6 @@ class Classifier(LightningModule):
 
     def on_validation_end(self) -> None:
         self.window_start = (self.trainer.global_step, time.perf_counter())  # evaluation is not training time
-        self.evaluated = self.trainer.global_step
 
     def on_test_start(self) -> None:
         if self.bn_batches:
@@ -212,7 +188,7 @@ class Classifier(LightningModule):
         loaders = self.trainer.val_dataloaders
         return list(loaders) if isinstance(loaders, Mapping) else ["val"]
 
-    def _metrics_of(self, name: str) -> "SetMetrics":
+    def _metrics_of(self, name: str) -> SetMetrics:
         return self.test_metrics if name == "test" else self.val_metrics
 
     def _log_evaluation(self, name: str, values: dict[str, float]) -> None:
@@ -231,81 +207,9 @@ class Classifier(LightningModule):
             logger.log_metrics(row, step=self.trainer.global_step)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["evaluated"] = self.evaluated
-        checkpoint["schedule"] = self.rate.state()
-        checkpoint["network"] = str(getattr(self.network, "name", type(self.network).__name__))
-        if self.window:
-            # Of every process, since only the first one writes: [processes, iterations] and [processes, iterations, B].
-            losses, mistakes = (torch.stack(values) for values in zip(*self.window, strict=True))
-            everywhere: list[Any] = [self.all_gather(losses), self.all_gather(mistakes.byte())]
-            checkpoint["window"] = [everywhere[0].view(-1, *losses.shape), everywhere[1].view(-1, *mistakes.shape)]
-        for logger in self.trainer.loggers:
-            logger.save()  # rows up to a checkpoint must not be lost with the process
+        checkpoint["network"] = name_of(self.network)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuses the weights of another network.
-
-        Raises:
-            BadInput: saying which network the checkpoint holds.
-        """
-        theirs = {key: value.shape for key, value in checkpoint["state_dict"].items()}
-        ours = {key: value.shape for key, value in self.state_dict().items()}
-        different = sorted(key for key in theirs.keys() | ours.keys() if theirs.get(key) != ours.get(key))
-        if different and all(key in theirs and key in ours and theirs[key][1:] == ours[key][1:] for key in different):
-            classes, expected = theirs[different[0]][0], ours[different[0]][0]
-            raise BadInput(f"the checkpoint has {classes:,} classes, the data and the configured network {expected:,}")
-        name = str(getattr(self.network, "name", type(self.network).__name__))
-        if different:
-            raise BadInput(
-                f"the checkpoint holds {checkpoint.get('network', 'another network')}, not the configured {name} (they "
-                f"differ in {different[0]})"
-            )
-        # A plain network has the weights of a residual one of option A.
-        if "optimizer_states" in checkpoint and checkpoint.get("network", name) != name:
-            raise BadInput(f"the checkpoint holds {checkpoint['network']}, not the configured {name}")
-        self.evaluated, self.trained = checkpoint.get("evaluated", 0), checkpoint.get("global_step", 0)
-        self.remembered = checkpoint.get("schedule", {})
-        if window := checkpoint.get("window"):
-            rank = self.trainer.global_rank if len(window[0]) == self.trainer.world_size else 0
-            self.window = list(zip(window[0][rank], window[1][rank].bool(), strict=True))
-
-
-class SetMetrics(nn.Module):
-    """Mean loss (nats), mean errors (percent) and number of images of one set, over all devices.
-
-    Args:
-        top5: the top-5 error too.
-    """
-
-    def __init__(self, top5: bool = False) -> None:
-        super().__init__()
-        # Looking for NaN would wait for the device at every update.
-        self.loss = MeanMetric(nan_strategy="disable")
-        self.error = MeanMetric(nan_strategy="disable")
-        self.top5_error = MeanMetric(nan_strategy="disable") if top5 else None
-        self.images = SumMetric(nan_strategy="disable")
-
-    def evaluate(self, scores: Tensor, labels: Tensor) -> None:
-        """Counts images by their class scores [B, classes] and labels [B]."""
-        self.update(F.cross_entropy(scores, labels), scores.argmax(1) != labels)
-        if self.top5_error is not None:
-            best = scores.topk(min(5, scores.shape[1])).indices
-            self.top5_error.update(100.0 * (best != labels[:, None]).all(1))
-
-    def update(self, loss: Tensor, mistakes: Tensor) -> None:
-        """Counts images by their mean loss [] and whether each was mistaken [B]."""
-        self.loss.update(loss.detach(), weight=len(mistakes))
-        self.error.update(100.0 * mistakes)
-        self.images.update(torch.full((), float(len(mistakes)), device=mistakes.device))
-
-    def compute(self) -> dict[str, float]:
-        """The values, which start again; nothing if no image was counted."""
-        metrics = {"loss": self.loss, "error": self.error, "images": self.images}
-        if self.top5_error is not None:
-            metrics["top5_error"] = self.top5_error
-        if not self.images.update_called:
-            return {}
-        values = {name: float(metric.compute()) for name, metric in metrics.items()}
-        for metric in metrics.values():
-            metric.reset()
-        return values
+        """Raises BadInput for the weights of another network, saying which the checkpoint holds."""
+        refuse_other_weights(checkpoint, self.state_dict(), name_of(self.network))
+        self.trained = checkpoint.get("global_step", 0)

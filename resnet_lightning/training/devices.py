@@ -1,7 +1,5 @@
 """The fastest arithmetic of the device at hand that trains to the same error."""
 
-import os
-
 import torch
 
 
@@ -21,8 +19,3 @@ def device_name(device: torch.device) -> str:
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
     return f"{device.type.upper()}, {threads} thread{'s' * (threads > 1)}"
-
-
-def speaks_for_node() -> bool:
-    """Whether this is the process that says what concerns all of a run's processes on this machine, or the only one."""
-    return os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0")) == "0"

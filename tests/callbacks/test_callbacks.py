@@ -24,7 +24,7 @@ from resnet_lightning.reporting.gradients import gradient_heat, gradient_lines, 
 from resnet_lightning.reporting.lesions import lesion_figure, lesion_table
 from resnet_lightning.reporting.responses import figure7, figure7_table, order_sentence
 from resnet_lightning.reporting.vanishing import gradient_norms, ratio
-from resnet_lightning.runs.command_line import CommandLine
+from resnet_lightning.runs.command_line import prepare
 from resnet_lightning.runs.metrics_file import read_metrics
 from resnet_lightning.runs.reading import load_runs
 
@@ -96,14 +96,14 @@ def test_responses_are_the_standard_deviations_over_the_test_set(
     watched: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(watched)
-    built = CommandLine(QUICK, run=False)
+    built = prepare(QUICK)
     state = weights("r", 12)
     network = built.model.network.eval()
     network.load_state_dict(
         {name.removeprefix("network."): value for name, value in state.items() if "network." in name}
     )
-    built.datamodule.setup("test")
-    x = torch.cat([images for images, _, _ in built.datamodule.test_dataloader()])
+    built.data.setup("test")
+    x = torch.cat([images for images, _, _ in built.data.test_dataloader()])
     expected = []
     x = network.bn1(network.conv1(x))
     expected.append(x.std(correction=0))
@@ -123,9 +123,9 @@ def test_responses_are_the_standard_deviations_over_the_test_set(
 
 def test_gradients_are_those_of_the_batch_that_is_learned_from(watched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(watched)
-    built = CommandLine(QUICK, run=False)  # the same seed, so the same initialisation
-    built.datamodule.setup("fit")
-    images, labels = next(iter(built.datamodule.train_dataloader()))
+    built = prepare(QUICK)  # the same seed, so the same initialisation
+    built.data.setup("fit")
+    images, labels = next(iter(built.data.train_dataloader()))
     F.cross_entropy(built.model.network.train()(images), labels).backward()
     expected = [float(m.weight.grad.norm()) for m in built.model.network.modules() if isinstance(m, nn.Conv2d)]
     found = numbers("r/gradients.csv")

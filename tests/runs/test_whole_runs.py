@@ -15,9 +15,10 @@ from conftest import PAPER, QUICK, REPOSITORY, fit, result, run, same, start, we
 
 from resnet_lightning.cli import main
 from resnet_lightning.data import Digits
-from resnet_lightning.runs.command_line import CommandLine
-from resnet_lightning.runs.folder import describe, run_folder
+from resnet_lightning.runs.command_line import prepare
+from resnet_lightning.runs.folder import run_folder
 from resnet_lightning.runs.metrics_file import read_metrics
+from resnet_lightning.runs.naming import describe
 from resnet_lightning.runs.progress import Progress
 
 EXPERIMENTS = REPOSITORY / "experiments"
@@ -51,7 +52,7 @@ def test_every_experiment_is_what_its_name_says(path: Path, monkeypatch: pytest.
     leaf = {"imagenet": "table2/resnet18.yaml", "cifar10": "table6/resnet20.yaml"}.get(path.parts[1])
     # An overlay may be for more GPUs than there are.
     overlay = [f"--config={base.parent}/{leaf}", "--trainer.accelerator=cpu"]
-    built = CommandLine([f"--config={base}", *overlay * (not match), f"--config={path}"], False)
+    built = prepare([f"--config={base}", *overlay * (not match), f"--config={path}"])
     if not match:
         return
     family, depth, option = match[1], int(match[2]), match[3].upper()
@@ -61,7 +62,7 @@ def test_every_experiment_is_what_its_name_says(path: Path, monkeypatch: pytest.
     if path.parts[1] == "imagenet":
         name = f"{ {'plain': 'plain', 'resnet': 'ResNet', 'vgg': 'VGG'}[family] }-{depth}" + f" {option}" * bool(option)
         assert built.model.network.name == name
-        assert built.trainer.max_steps == 600_000 and built.datamodule.batch_size == 256
+        assert built.config.trainer.max_steps == 600_000 and built.data.batch_size == 256
         rates = [built.model.schedule(600_000)(iteration) for iteration in (0, 149_999, 150_000, 299_999, 300_000)]
         assert rates == pytest.approx([1, 1, 0.1, 0.1, 0.01])
         published = PAPER["table3_10crop_val"]["rows"]
@@ -72,8 +73,8 @@ def test_every_experiment_is_what_its_name_says(path: Path, monkeypatch: pytest.
         return
     assert built.model.network.shortcut == ("none" if family == "plain" else "A")
     if path.parts[1] == "cifar10":
-        assert (built.datamodule.batch_size, built.datamodule.validation_images) == (128, 0)
-        assert built.trainer.max_steps == 64_000
+        assert (built.data.batch_size, built.data.validation_images) == (128, 0)
+        assert built.config.trainer.max_steps == 64_000
         schedule = built.model.schedule(64_000)
         warm = schedule(0) < 1
         assert warm == (depth >= 110)

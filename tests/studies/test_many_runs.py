@@ -20,10 +20,11 @@ from conftest import QUICK, fit, result, run, same, start, weights
 from resnet_lightning.cli import main
 from resnet_lightning.errors import OCCUPIED, Occupied
 from resnet_lightning.runs.checkpoints import checkpoints, is_whole
-from resnet_lightning.runs.folder import configuration_hash
+from resnet_lightning.runs.identity import configuration_hash
 from resnet_lightning.runs.locks import RunLock, holder
-from resnet_lightning.runs.metrics_file import MetricsFile
+from resnet_lightning.runs.metrics_logger import MetricsFile
 from resnet_lightning.studies.execution.jobs import Job
+from resnet_lightning.studies.execution.preparation import Machine
 from resnet_lightning.studies.execution.runner import visible
 
 TINY = "data: {init_args: {image_size: 8, padding: 1}}\nmodel: {network: {init_args: {depth: 8}}}\n"
@@ -260,7 +261,7 @@ def test_two_runners_share_a_study(tiny: Path) -> None:
 
 def test_runs_get_their_part_of_the_gpus_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3,6,7")
-    assert [visible(place, 2) for place in range(2)] == ["2,3", "6,7"]
+    assert [visible(place, Machine(2, 8)) for place in range(2)] == ["2,3", "6,7"]
 
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals here")

@@ -15,9 +15,11 @@ from typing import Any
 from resnet_lightning.errors import OCCUPIED, BadInput
 from resnet_lightning.files import write_text
 from resnet_lightning.runs.checkpoints import newest_checkpoint
-from resnet_lightning.runs.folder import EXPERIMENTS, describe, make_folder, read_json, result_file, run_folder
+from resnet_lightning.runs.experiments import experiment_files
+from resnet_lightning.runs.folder import make_folder, read_json, result_file, run_folder
 from resnet_lightning.runs.locks import holder
 from resnet_lightning.runs.metrics_file import read_metrics
+from resnet_lightning.runs.naming import describe
 from resnet_lightning.studies import TORCHVISION
 
 # Statuses of a run that was asked to stop and has saved what it had, or had nothing to save yet.
@@ -197,13 +199,11 @@ def list_jobs(
         raise BadInput(f"STEPS={steps}: expected the number of iterations, at least 1")
     jobs = []
     for experiment in experiments:
-        leaf = Path(EXPERIMENTS, experiment).with_suffix(".yaml")
-        base = next((folder / "base.yaml" for folder in leaf.parents if (folder / "base.yaml").exists()), None)
-        for path in (leaf, *map(Path, overlays)):
+        files = experiment_files(experiment)
+        for path in (files[-1], *map(Path, overlays)):
             if not path.is_file():
                 raise BadInput(f"{path} does not exist (the working folder is {Path.cwd()})")
-        configs = [base, leaf, *overlays] if base else [leaf, *overlays]
-        arguments = [f"--config={path}" for path in configs]
+        arguments = [f"--config={path}" for path in (*files, *overlays)]
         if steps:
             # 20 points to a curve, and about three rows of training error to each.
             arguments += [

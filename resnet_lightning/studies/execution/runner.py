@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-import torch
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
@@ -19,13 +18,14 @@ from rich.table import Table
 from resnet_lightning.errors import BadInput
 from resnet_lightning.runs.folder import make_folder
 from resnet_lightning.studies.execution.jobs import Job
+from resnet_lightning.studies.execution.preparation import Machine
 
 SECONDS_BETWEEN_LINES = 60.0
 SECONDS_BETWEEN_LOOKS = 3.0  # at runs that others are at work on
 SECONDS_TO_STOP = 120.0  # for an iteration, and a checkpoint on a slow disk
 
 
-def run_jobs(jobs: Sequence[Job], at_once: int | None, devices: int = 1, retry: bool = False) -> bool:
+def run_jobs(jobs: Sequence[Job], at_once: int | None, machine: Machine, retry: bool = False) -> bool:
     """Runs the jobs that have no result yet and shows how far all are; whether all have one in the end.
 
     A failed run does not stop the others. Runs that other processes are at work on are waited for, and taken over if
@@ -33,7 +33,7 @@ def run_jobs(jobs: Sequence[Job], at_once: int | None, devices: int = 1, retry: 
 
     Args:
         at_once: how many, by default one per GPU, or per CPU core.
-        devices: of one run.
+        machine: its GPUs, and how many devices one run takes.
         retry: runs that have failed before, too.
 
     Raises:
@@ -42,7 +42,8 @@ def run_jobs(jobs: Sequence[Job], at_once: int | None, devices: int = 1, retry: 
     for job in jobs:
         make_folder(job.folder)
         job.look(retry)
-    gpus, cores = torch.cuda.device_count() // devices, os.cpu_count() or 1
+    devices, cores = machine.devices, os.cpu_count() or 1
+    gpus = machine.gpus // devices
     unfinished = sum(not job.done for job in jobs)
     # A thread alone does more than one of two that share a run (ResNet-20: 803 against 659 images/s each).
     at_once = at_once or max(1, min(unfinished, gpus or min(cores, max(2, cores // 2)) // devices))
@@ -61,7 +62,7 @@ def run_jobs(jobs: Sequence[Job], at_once: int | None, devices: int = 1, retry: 
                         job.slot = free.pop(0)
                         environment = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
                         if gpus:
-                            environment["CUDA_VISIBLE_DEVICES"] = visible(job.slot % gpus, devices)
+                            environment["CUDA_VISIBLE_DEVICES"] = visible(job.slot % gpus, machine)
                         try:
                             job.start(environment)
                         except (BadInput, OSError) as error:
@@ -82,11 +83,11 @@ def run_jobs(jobs: Sequence[Job], at_once: int | None, devices: int = 1, retry: 
     return all(job.done for job in jobs)
 
 
-def visible(place: int, devices: int) -> str:
+def visible(place: int, machine: Machine) -> str:
     """CUDA_VISIBLE_DEVICES of the run at a place: its part of those that this process may use."""
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
-    mine = given.split(",") if given else list(map(str, range(torch.cuda.device_count())))
-    return ",".join(mine[place * devices : (place + 1) * devices])
+    mine = given.split(",") if given else list(map(str, range(machine.gpus)))
+    return ",".join(mine[place * machine.devices : (place + 1) * machine.devices])
 
 
 @contextmanager

@@ -1,0 +1,159 @@
+"""The life of a training run: locked, begun or taken up again, trained to its last iteration, and given a result."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from lightning import Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from resnet_lightning.data.batches import share_of
+from resnet_lightning.errors import BadInput, Diverged
+from resnet_lightning.files import remove_unfinished
+from resnet_lightning.runs.checkpoint_io import save_unless_whole
+from resnet_lightning.runs.checkpoints import checkpoint_file, checkpoints, newest_whole_checkpoint
+from resnet_lightning.runs.command_line import PreparedRun
+from resnet_lightning.runs.folder import make_folder, read_json, refuse_earlier_name, refuse_other_configuration
+from resnet_lightning.runs.locks import locked
+from resnet_lightning.runs.metrics_logger import MetricsFile
+from resnet_lightning.runs.progress import Progress
+from resnet_lightning.runs.record import RunRecord, Tracker
+from resnet_lightning.runs.resume import ExactResume, take_as_many_threads
+from resnet_lightning.runs.stop import StopWhenAsked, interruptible
+from resnet_lightning.runs.trainers import make_trainer
+from resnet_lightning.training.devices import device_name
+
+
+def fit(run: PreparedRun, track: Callable[[PreparedRun], Tracker] | None = None) -> None:
+    """Trains, measures the test error at the last iteration, and writes result.json; or goes on with that.
+
+    Args:
+        track: makes a logger that follows the run elsewhere.
+
+    Raises:
+        BadInput: if the run's folder holds another run, or data and settings do not fit each other.
+        Occupied: if another process is at work on it.
+        Diverged: if the loss is no number any more; the result says so.
+    """
+    if over := look_into_folder(run):
+        print(f"{run.folder} is {over['state']} already: delete it to run it again")
+        return
+    record = RunRecord(run.folder, run.identity, run.text)
+    tracker = track(run) if track else None
+    loggers: list[Any] = [MetricsFile(run.folder / "metrics.csv"), *([tracker] if tracker else [])]
+    trainer = make_trainer(run, list_callbacks(run, record), loggers)
+    check_before_writing(run, trainer)
+    make_folder(run.folder / "checkpoints")
+    with interruptible(), locked(run.folder / "result.json", trainer.is_global_zero):
+        if over := read_json(run.folder / "result.json"):
+            print(f"{run.folder} is {over['state']} by now")
+            return
+        start = begin(run, trainer)
+        try:
+            trainer.fit(run.model, datamodule=run.data, ckpt_path=start, weights_only=run.config.weights_only)
+            finish(run, trainer, record)
+        except Diverged as error:
+            if trainer.is_global_zero:
+                record.finish(trainer, run.model, "diverged", error.iteration)
+            raise
+        finally:
+            if tracker:
+                tracker.close()
+
+
+def look_into_folder(run: PreparedRun) -> dict[str, Any] | None:
+    """The result of a run that is over, or None.
+
+    Raises:
+        BadInput: if its folder holds a run of other settings, or a damaged file.
+    """
+    result = read_json(run.folder / "result.json")
+    if result is not None and "state" not in result:
+        raise BadInput(f"{run.folder / 'result.json'} is damaged (no state): delete it")
+    settings = yaml.safe_load(run.text)
+    if result or checkpoints(run.folder / "checkpoints"):
+        refuse_other_configuration(run.folder, settings)
+    elif not run.config.run:
+        refuse_earlier_name(run.folder, **run.identity, now=settings)
+    return result
+
+
+def list_callbacks(run: PreparedRun, record: RunRecord) -> list[Any]:
+    """What every training run does beside training; the order counts, since each is asked in turn."""
+    progress = [] if run.config.trainer.enable_progress_bar is False else [Progress()]
+    return [
+        *progress,
+        record,
+        StopWhenAsked(run.folder),
+        ModelCheckpoint(
+            run.folder / "checkpoints",
+            "iteration={step}",
+            save_top_k=-1,  # AtomicCheckpointIO keeps the last two, whoever wrote them
+            auto_insert_metric_name=False,
+            enable_version_counter=False,
+            every_n_train_steps=run.config.checkpoint_every,
+        ),
+        ExactResume(),
+    ]
+
+
+def check_before_writing(run: PreparedRun, trainer: Trainer) -> None:
+    """Refuses an optimizer, data or a share of a batch that cannot be, before anything is written."""
+    try:
+        run.model.optimizer(run.model.network.parameters())
+    except ValueError as error:
+        raise BadInput(f"model.optimizer: {error}") from error
+    if trainer.is_global_zero:
+        run.data.prepare_data()
+        run.data.setup("fit")
+    images, each = share_of(run.data.batch_size, trainer.world_size), run.model.batch_norm_images
+    if each is not None and images % each:
+        raise BadInput(f"batch_norm_images {each}: each device has {images} images of a batch")
+
+
+def begin(run: PreparedRun, trainer: Trainer) -> Path | None:
+    """Tidies up what an interrupted session has left, and says so; the checkpoint to go on from."""
+    own = newest_whole_checkpoint(run.folder / "checkpoints", trainer.is_global_zero)
+    start = own or run.checkpoint
+    if start:
+        take_as_many_threads(run.folder)
+    if trainer.is_global_zero:
+        for folder in (run.folder, run.folder / "checkpoints"):
+            remove_unfinished(folder)
+        if start:
+            print(f"going on from {start}", flush=True)
+        how = f"{trainer.precision} on {device_name(trainer.strategy.root_device)}"
+        print(f"{run.folder}: {trainer.max_steps:,} iterations in {how}", flush=True)
+    return start
+
+
+def finish(run: PreparedRun, trainer: Trainer, record: RunRecord) -> None:
+    """Saves the last weights, measures their error, and writes the result."""
+    iteration = trainer.global_step
+    if iteration % run.config.checkpoint_every:  # not saved, or only by an earlier session
+        save_unless_whole(trainer, checkpoint_file(run.folder, iteration))
+    data = run.data
+    name = "test" if data.size("test") else "val"  # ImageNet's test labels are not public
+    evaluate = trainer.test if name == "test" else trainer.validate
+    evaluate(run.model, datamodule=run.data, verbose=False)
+    check_count(trainer, data, name)
+    if trainer.is_global_zero:
+        result = record.finish(trainer, run.model, "finished", iteration)
+        print(
+            f"{result['network']} after {iteration:,} iterations on {result['data']}: training error "
+            f"{result['train_error']:.2f} %, {'test' if name == 'test' else 'validation'} error "
+            f"{result[f'{name}_error']:.2f} %"
+        )
+
+
+def check_count(trainer: Trainer, data: Any, name: str, of: str | None = None) -> None:
+    """Raises RuntimeError unless an evaluation has counted every image of a set once.
+
+    Args:
+        name: of the evaluation, as metrics call it.
+        of: the set that it looked at, if that has another name.
+    """
+    counted, expected = int(trainer.callback_metrics[f"{name}/images"]), data.size(of or name)
+    if counted + data.damaged_images < expected or counted > expected:
+        raise RuntimeError(f"{counted:,} images were counted instead of {expected:,}")

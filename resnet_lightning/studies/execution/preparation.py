@@ -1,0 +1,74 @@
+"""Before a study starts its runs: a process of its own makes the data ready and says what is wrong, once for all runs.
+
+The process that watches the runs needs no PyTorch then, and stays small while they train.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from resnet_lightning.errors import guarded
+from resnet_lightning.studies.execution.jobs import Job
+
+
+class Machine(NamedTuple):
+    """What the runs of a study find here.
+
+    Args:
+        devices: of this machine that one run takes.
+        gpus: that there are.
+    """
+
+    devices: int = 1
+    gpus: int = 0
+
+
+def prepare(jobs: Sequence[Job]) -> Machine:
+    """Makes the data ready for all runs, and counts the devices; without runs it counts only.
+
+    Raises:
+        SystemExit: when settings or data are wrong; the process has said what.
+        KeyboardInterrupt: when it was interrupted.
+    """
+    command = [sys.executable, "-m", __name__]
+    arguments = json.dumps([job.arguments for job in jobs])
+    child = subprocess.run(command, input=arguments, stdout=subprocess.PIPE, text=True, check=False)
+    if child.returncode == 130:
+        raise KeyboardInterrupt
+    if child.returncode:
+        raise SystemExit(child.returncode)
+    return Machine(**json.loads(child.stdout.splitlines()[-1]))
+
+
+def main(_: Sequence[str]) -> None:
+    """The process: reads the runs' arguments, prints the machine."""
+    import torch
+
+    runs = json.load(sys.stdin)
+    devices = check(runs) if runs else 1
+    print(json.dumps(Machine(devices, torch.cuda.device_count())._asdict()))
+
+
+def check(runs: Sequence[list[str]]) -> int:
+    """Raises BadInput for wrong settings or data, by the arguments of each run; returns how many devices one takes."""
+    import yaml
+
+    from resnet_lightning.runs import command_line
+    from resnet_lightning.runs.folder import refuse_other_configuration, refuse_other_data
+    from resnet_lightning.runs.trainers import make_trainer
+
+    first = command_line.prepare(runs[0])
+    first.data.prepare_data()
+    first.data.setup("fit")
+    for arguments in runs:
+        run = first if arguments == runs[0] else command_line.prepare(arguments)
+        if (run.folder / "config.yaml").exists():
+            refuse_other_data(run.folder, first.data.title)
+            refuse_other_configuration(run.folder, yaml.safe_load(run.text))
+    return int(make_trainer(first).num_devices)
+
+
+if __name__ == "__main__":
+    guarded(main, [])
