@@ -162,8 +162,7 @@ class CIFAR10(InMemoryDataModule):
                 f"{folder} has {len(listing.classes)} class folders ({', '.join(listing.classes[:12])}), expected the "
                 "10 of CIFAR-10"
             )
-        if self._place()[0] == 0:
-            report_left_out(folder, listing.left_out)
+        report_left_out(folder, listing.left_out)
         return listing
 
 

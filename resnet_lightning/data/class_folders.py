@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from resnet_lightning.data.decode import endings
-from resnet_lightning.errors import BadInput
+from resnet_lightning.errors import BadInput, speaks_for_node
 
 # What macOS, Synology, QNAP, Windows, Linux and Python put beside and between a user's files, besides .hidden ones.
 SYSTEM = {
@@ -132,7 +132,7 @@ def user_path(path: str | Path) -> Path:
 @cache
 def report_left_out(folder: Path, left_out: str) -> None:
     """Says on stderr, once, what files of a folder are not used."""
-    if left_out:
+    if left_out and speaks_for_node():
         print(f"{folder}: left out {left_out}", file=sys.stderr, flush=True)
 
 

@@ -115,7 +115,7 @@ class TrainingFiles:
 
     def __iter__(self) -> Iterator[TrainingBatch]:
         if self.stream is None:  # one stream over all epochs: the workers never run dry between two
-            self.stream = iter(loader(self.files, self.keys(), self.workers))
+            self.stream = loader(self.files, self.keys(), self.workers)
         for _ in range(self.batches % len(self), len(self)):
             self.batches += 1
             pixels, shifts, numbers, damaged = next(self.stream)
@@ -191,9 +191,13 @@ class EvaluationFiles:
                 yield pixels, self.files.listing.labels[numbers], numbers
 
 
-def loader(files: ImageFiles, batches: Iterable[list[Key]], workers: int) -> DataLoader[Any]:
-    """Decodes the given batches in order, some ahead of the one that is asked for."""
-    return DataLoader(
+def loader(files: ImageFiles, batches: Iterable[list[Key]], workers: int) -> Iterator[Any]:
+    """Decodes the given batches in order, some ahead of the one that is asked for.
+
+    Raises:
+        BadInput: if processes cannot be started.
+    """
+    batched: DataLoader[Any] = DataLoader(
         files,
         batch_sampler=batches,
         num_workers=workers,
@@ -202,6 +206,13 @@ def loader(files: ImageFiles, batches: Iterable[list[Key]], workers: int) -> Dat
         worker_init_fn=one_thread,
         prefetch_factor=4 if workers else None,
     )
+    try:
+        return iter(batched)
+    except OSError as error:  # their locks are small files in /dev/shm, and a container limits processes
+        raise BadInput(
+            f"{workers} processes that read images cannot be started ({error}): they need a /dev/shm that is not full "
+            "(docker run --shm-size=1g), or leave them out with --data.workers=0"
+        ) from error
 
 
 def one_thread(_: int) -> None:

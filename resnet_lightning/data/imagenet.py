@@ -147,9 +147,8 @@ class ImageNet(LightningDataModule):
             self._check_batch_size()
         classes = self.sets["train"].classes if "train" in self.sets else None
         self.sets["val"] = validation_images(self.root / "val", self.val_map, classes)
-        if self._place()[0] == 0:
-            for name, listing in self.sets.items():
-                report_left_out(self.root / name, listing.left_out)
+        for name, listing in self.sets.items():
+            report_left_out(self.root / name, listing.left_out)
 
     def size(self, name: str) -> int:
         """Number of images in train or val; there is no other test set."""
