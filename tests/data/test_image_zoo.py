@@ -187,10 +187,11 @@ def test_other_files_give_the_colours_of_pillow(name: str, tmp_path: Path) -> No
     with Image.open(path) as image:
         opaque = image.convert("RGBA") if image.mode == "P" else image
         expected = np.asarray(opaque.convert("RGB"))
-        near = np.asarray(GREY)[..., None] if image.mode in ("1", "L", "LA") else RGB
+    shown = PICTURE.convert("1") if image.mode == "1" else GREY if (expected == expected[..., :1]).all() else PICTURE
+    near = np.asarray(shown.convert("RGB")).astype(int)
     for pixels in both(path):
         assert np.array_equal(pixels, expected)
-        assert np.abs(pixels.astype(int) - near).mean() < (12 if opaque.mode != "1" and "2 bits" not in name else 90)
+        assert np.abs(pixels - near).mean() < (12 if "2 bits" not in name else 60)
 
 
 @pytest.mark.parametrize("mode", ["La", "PA", "RGBa", "HSV", "RGBX", "LAB", "YCbCr"])
@@ -244,7 +245,7 @@ def test_twelve_bits_and_other_scales(tmp_path: Path) -> None:
         assert np.array_equal(pixels[..., 0], np.rint(twelve / 4095 * 255))
     ten = "P2\n32 32\n1023\n" + " ".join(str(value // 64) for value in DEEP.flat)
     for pixels in both(written("a.pgm", ten.encode())(tmp_path)):
-        assert np.abs(pixels[..., 0] - (DEEP // 64) * 255 / 1023).max() <= 0.51
+        assert np.abs(pixels[..., 0] - DEEP // 64 * (255 / 1023)).max() <= 0.51
 
 
 UNKNOWN = {
@@ -297,7 +298,7 @@ def test_defects_are_named(name: str, tmp_path: Path) -> None:
 
 
 def test_cifar_takes_no_other_size_and_decodes_none(tmp_path: Path) -> None:
-    path = saved("a.png", Image.new("1", (13000, 13000)))(tmp_path)  # 21 kB, half a gigabyte as RGB
+    path = written("a.png", png_of_16_bits(RGB, 13000))(tmp_path)  # it would become half a gigabyte
     with pytest.raises(BadInput, match=r"a\.png has 13000×13000 pixels, expected 32×32"):
         decode_all([str(path)])
 
@@ -323,7 +324,7 @@ def test_changed_bytes_are_read_or_named(ending: str, tmp_path: Path) -> None:
         pytest.skip(f"this Pillow has no {ending}")
     path = saved(f"a.{ending}")(tmp_path)
     whole, draw = path.read_bytes(), random.Random(0)
-    for _ in range(40):
+    for _ in range(20):
         content = bytearray(whole)
         for _ in range(3):
             content[draw.randrange(min(len(whole), 400))] = draw.randrange(256)
