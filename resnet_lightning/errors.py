@@ -34,6 +34,10 @@ class Diverged(ArithmeticError):
         self.iteration = iteration
 
 
+class LostWorker(RuntimeError):
+    """A process that reads images is gone."""
+
+
 class Stopped(SystemExit):
     """A signal asked a run to stop, and it has written a checkpoint of its last iteration.
 
@@ -81,8 +85,8 @@ def lost_worker(error: BaseException | None) -> str | None:
     """What to say if a process that reads images is gone, which PyTorch may notice anywhere; None for anything else."""
     while error is not None:
         text = str(error)
-        killed = text.startswith(("DataLoader worker (pid", "Pin memory thread exited"))
-        if killed or (isinstance(error, MemoryError) and "DataLoader worker" in text):
+        killed = text.startswith(("DataLoader worker (pid", "Pin memory thread exited"))  # PyTorch's own words
+        if killed or isinstance(error, LostWorker) or (isinstance(error, MemoryError) and "DataLoader worker" in text):
             signal = re.search(r"killed by signal: (\w[\w ]*)", text)
             how = f"was killed ({signal[1].strip()})" if signal else "ended before its time"
             return (

@@ -1,7 +1,11 @@
 """Batches of image files that worker processes decode; their order and augmentation depend on (seed, epoch) alone."""
 
+import multiprocessing
+import os
 import random
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -203,10 +207,12 @@ def loader(files: ImageFiles, batches: Iterable[list[Key]], workers: int) -> Ite
         num_workers=workers,
         collate_fn=collate_in_worker if workers else collate,
         pin_memory=torch.cuda.is_available(),
-        worker_init_fn=one_thread,
+        worker_init_fn=start_worker,
         prefetch_factor=4 if workers else None,
     )
     try:
+        if workers:
+            multiprocessing.Lock()  # a loader that fails half-way prints an error of its own too
         return iter(batched)
     except OSError as error:  # their locks are small files in /dev/shm, and a container limits processes
         raise BadInput(
@@ -215,8 +221,21 @@ def loader(files: ImageFiles, batches: Iterable[list[Key]], workers: int) -> Ite
         ) from error
 
 
-def one_thread(_: int) -> None:
+def start_worker(_: int) -> None:
+    """One thread; and only its own run ends it with SIGTERM.
+
+    A cluster sends SIGTERM to every process of a run, which then has to finish its iteration, and needs the worker.
+    """
     torch.set_num_threads(1)
+    if hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # of the threads to come too
+        threading.Thread(target=end_with_run, args=(os.getppid(),), daemon=True).start()
+
+
+def end_with_run(run: int) -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != run:
+        pass
+    os._exit(0)
 
 
 def collate(items: Sequence[tuple[Any, Tensor, int]]) -> tuple[Any, Tensor, Tensor, list[str]]:

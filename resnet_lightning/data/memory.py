@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from resnet_lightning.errors import LostWorker
+
 
 class Shared:
     """Pickles as a tensor that lies in the same memory; it is copied into that memory once.
@@ -42,7 +44,10 @@ def share(tensor: Tensor) -> Any:
 
 
 def _open(file: Any, type: torch.dtype, shape: tuple[int, ...]) -> Tensor:
-    descriptor = file.detach()
+    try:
+        descriptor = file.detach()
+    except (OSError, EOFError) as error:
+        raise LostWorker("the process that holds a batch cannot be reached") from error
     try:
         return torch.frombuffer(mmap.mmap(descriptor, 0), dtype=type).view(shape)
     finally:
