@@ -28,10 +28,11 @@ def refuse_archives(folder: Path) -> None:
     if images_in(folder)[0]:
         return
     classes = set(class_names(folder))
-    tars = [path for path in sorted(folder.glob("*.tar")) if path.stem not in classes]
-    left = [path.name for path in tars if not classes or WORDNET_ID.fullmatch(path.stem)]
-    if left:
-        how = f"`{_all(folder / whole, folder)}`" if whole in left else _each(folder)
+    tars = [path.name for path in sorted(folder.glob("*.tar")) if path.stem not in classes]
+    of_classes = [name for name in tars if WORDNET_ID.fullmatch(Path(name).stem)]
+    if of_classes or (tars and not classes):
+        left = of_classes or tars
+        how = f"`{_all(folder / whole, folder)}`" if left == [whole] else _each(folder, "n" * bool(of_classes))
         raise BadInput(f"{folder} holds what is not unpacked ({some(left)}): {how}")
 
 
@@ -43,6 +44,6 @@ def _all(archive: Path, folder: Path) -> str:
     return f"tar -xf {_quoted(archive)} -C {_quoted(folder)}"
 
 
-def _each(folder: Path) -> str:
-    loop = 'for f in *.tar; do mkdir -p "${f%.tar}" && tar -xf "$f" -C "${f%.tar}"; done'
+def _each(folder: Path, start: str = "n") -> str:
+    loop = f'for f in {start}*.tar; do mkdir -p "${{f%.tar}}" && tar -xf "$f" -C "${{f%.tar}}"; done'
     return f"`cd {_quoted(folder)} && {loop}`"

@@ -50,12 +50,9 @@ def list_class_folders(folder: Path) -> Listing:
     if not folder.is_dir():
         raise BadInput(f"{folder} does not exist: expected a folder with a folder of images for each class")
     left_out: Counter[str] = Counter()
-    try:
-        classes = class_names(folder)
-        left_out.update(f"{_ending(name)} beside the class folders" for name in images_in(folder)[0])
-        found = [_images_below(str(folder / name), frozenset(), left_out) for name in classes]
-    except OSError as error:
-        raise BadInput(f"{error.filename} cannot be read: {error.strerror}") from error
+    classes = class_names(folder)
+    left_out.update(f"{_ending(name)} beside the class folders" for name in images_in(folder)[0])
+    found = [_images_below(str(folder / name), frozenset(), left_out) for name in classes]
     if not classes:
         raise BadInput(f"{folder} holds no class folders: expected a folder of images for each class")
     if empty := [name for name, own in zip(classes, found, strict=True) if not own]:
@@ -73,11 +70,11 @@ def class_names(folder: Path) -> list[str]:
     """The names of the class folders, in order, without a look into them.
 
     Raises:
-        BadInput: for a link to a folder that does not exist: without it all labels after it would be off by one.
-        OSError: if the folder cannot be read.
+        BadInput: if the folder cannot be read; for a link to a folder that does not exist: without it all labels after
+            it would be off by one.
     """
     names = []
-    for entry in os.scandir(folder):
+    for entry in _entries(folder):
         if is_system(entry.name):
             continue
         if entry.is_dir():
@@ -91,7 +88,7 @@ def images_in(folder: Path) -> tuple[list[str], Counter[str]]:
     """The names of the image files that lie in the folder itself, in order; and the endings of its other files."""
     images: list[str] = []
     others: Counter[str] = Counter()
-    for entry in os.scandir(folder):
+    for entry in _entries(folder):
         ending = _ending(entry.name)
         if is_system(entry.name):
             others["hidden"] += ending in endings() and not entry.is_dir()
@@ -106,10 +103,7 @@ def images_in(folder: Path) -> tuple[list[str], Counter[str]]:
 
 def count_classes(folder: Path) -> int:
     """The number of class folders, without a look into them; 0 if there are none."""
-    try:
-        return len(class_names(folder))
-    except OSError:
-        return 0
+    return len(class_names(folder)) if folder.is_dir() else 0
 
 
 def is_system(name: str) -> bool:
@@ -158,10 +152,18 @@ def _images_below(
     names, others = images_in(Path(folder))
     left_out += others
     found = [(folder, [os.path.join(folder, name) for name in names])] if names else []
-    for entry in os.scandir(folder):
+    for entry in _entries(folder):
         if entry.is_dir() and not is_system(entry.name):
             found += _images_below(entry.path, above | {here}, left_out)
     return found
+
+
+def _entries(folder: Path | str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise BadInput(f"{folder} cannot be read: {error.strerror}") from error
 
 
 def _ending(name: str) -> str:
