@@ -19,7 +19,8 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python -m resnet_lightning
 PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null)
-STUDIES := demo degradation figure1 figure4 figure6 figure7 gradients lesions table1 table2 table3 table4 table5 table6
+PACKAGE := resnet_lightning/studies
+STUDIES := $(shell sed -n '/^STUDIES = (/,/^)/s/^ *"\(.*\)",$$/\1/p' $(PACKAGE)/__init__.py)
 
 options = $(if $(DATA),--data "$(DATA)") $(if $(SEEDS),--seeds $(SEEDS)) $(if $(STEPS),--steps $(STEPS)) \
 	$(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY)) $(if $(WITH),--with $(WITH)) \
@@ -31,6 +32,8 @@ BASE = $(firstword $(wildcard $(dir $(CONFIG))base.yaml $(dir $(CONFIG))../base.
 .PHONY: help setup $(STUDIES) report keep dashboard watch plan fit bench benchinput test faults slurm lint types check
 
 help: ## what every target does
+	@for study in $(STUDIES); do \
+		sed -n "s/^    title=\"\(.*\)\",$$/  make $$study\t\1/p" $(PACKAGE)/$$study.py | expand -t 20; done
 	@grep -hE '^[a-z0-9 ]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 	@sed -n 's/^# Var/\nVar/p; s/^#   /  /p; s/^# Other/Other/p' Makefile
 
@@ -48,54 +51,17 @@ else
 endif
 	@touch $@
 
-demo: setup ## plain and residual networks side by side on handwritten digits: the degradation, in minutes
-	@$(RUN) study demo $(options)
+$(STUDIES): setup
+	@$(RUN) study $@ $(options)
 
-degradation: setup ## figure 1 and its numbers, with and without shortcuts
-	@$(RUN) study degradation $(options)
-
-figure1: setup ## figure 1: a deeper plain network has the higher training error
-	@$(RUN) study figure1 $(options)
-
-figure6: setup ## figure 6: training of plain and residual networks on CIFAR-10
-	@$(RUN) study figure6 $(options)
-
-table6: setup ## table 6: test errors of ResNet-20 to ResNet-1202 on CIFAR-10
-	@$(RUN) study table6 $(options)
-
-table1: setup ## table 1: layers, sizes, parameters and multiply-adds of the ImageNet networks; trains nothing
-	@$(RUN) study table1
-
-table2: setup ## table 2: plain and residual networks of 18 and 34 layers on ImageNet
-	@$(RUN) study table2 $(options)
-
-table3: setup ## table 3: shortcuts A, B and C, and 50, 101 and 152 layers, tested with ten crops
-	@$(RUN) study table3 $(options)
-
-table4: setup ## table 4: the networks of table 3, tested at all positions of five scales
-	@$(RUN) study table4 $(options)
-
-table5: setup ## table 5: the ensemble of the networks of table 4
-	@$(RUN) study table5 $(options)
-
-figure4: setup ## figure 4: training of the networks of table 2
-	@$(RUN) study figure4 $(options)
-
-figure7: setup ## figure 7: the strength of layer responses in plain and residual networks on CIFAR-10
-	@$(RUN) study figure7 $(options)
-
-gradients: setup ## gradient norms of every layer, with and without shortcuts and batch normalisation
-	@$(RUN) study vanishing
-	@$(RUN) study gradients $(options)
-
-lesions: setup ## test errors without single blocks of trained networks, and how much each block adds
-	@$(RUN) study lesions $(options)
+gradients: vanishing
+table1 vanishing: options := # they train nothing
 
 report: setup ## tables and figures of the runs that there are, for STUDY=table6
 	@$(RUN) report $(or $(STUDY),table6)
 
 keep: setup ## copy what finished runs measured into results/, for STUDY=table6
-	@$(RUN) keep $(or $(STUDY),table6)
+	@$(RUN) keep $(or $(STUDY),table6) $(if $(DATA),--data "$(DATA)")
 
 dashboard: setup ## the same on Weights & Biases, for STUDY=table6: a workspace of curves, and a report
 	@$(RUN) dashboard $(or $(STUDY),table6)

@@ -1,6 +1,5 @@
 """The command line. A command is a name, a sentence and a function, which is imported when it is called."""
 
-import logging
 import sys
 import warnings
 from collections.abc import Sequence
@@ -34,10 +33,13 @@ COMMANDS = {
     "study": Command("NAME", "runs what a table or figure still needs, then reports", "studies.execution.study:study"),
     "report": Command("NAME", "shows a study's runs, finished or not, as tables and figures", "studies.report:main"),
     "keep": Command("NAME", "copies what a study's finished runs measured into results/", "studies.keep:main"),
+    "pack": Command("RUN [FILE]", "puts a run into one file, to go on elsewhere", "runs.packing:pack_command"),
+    "unpack": Command("FILE [FOLDER]", "puts a packed run back into its folder", "runs.unpacking:unpack_command"),
     "dashboard": Command("NAME", "makes workspaces and a report on Weights & Biases", "tracking.dashboard:dashboard"),
     "lesions": Command("", "tests a trained network without each of its blocks", "evaluation.lesions:main"),
     "summary": Command("", "shows what a network is made of, and what it costs", "benchmarks.summary:summary"),
     "plan": Command("", "tells how long every study takes, by finished runs", "benchmarks.plan:main"),
+    "export": Command("RUN --to FORM", "writes a trained network for other programs", "evaluation.export:main"),
     "ensemble": Command(
         "RUN RUN ...", "averages the probabilities that predict has written", "evaluation.ensemble:main"
     ),
@@ -73,8 +75,6 @@ def help_text() -> str:
 def main(args: Sequence[str] | None = None) -> None:
     """Carries out a command line; exits with status 2 and one line if it cannot be carried out as given."""
     name, *arguments = list(sys.argv[1:] if args is None else args) or ["--help"]
-    for package in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(package).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # for networks of the user's own, beside the experiments

@@ -20,3 +20,79 @@ def run_validation(trainer: Any) -> None:
     loop.run()
     trainer.training = True
     loop._has_run = before
+
+
+def exchange_compiled(network: Any, code: Any) -> Any:
+    """Puts other code in the place of what torch.compile has made of a network; None calls its own forward.
+
+    Hooks of modules inside are not called by compiled code, and torch has no way to switch it off for a while (2.14).
+
+    Returns:
+        the code before, for the next exchange.
+    """
+    before, network._compiled_call_impl = network._compiled_call_impl, code
+    return before
+
+
+def storage_identity(tensor: Any) -> int:
+    """A number for the memory of a tensor, equal for all views of it.
+
+    On the meta device all addresses are 0; this is that of torch's own object (2.14).
+    """
+    return int(tensor.untyped_storage()._cdata)
+
+
+def norms(tensors: Any) -> Any:
+    """The Euclidean norm of each tensor, all in a few kernels, as clip_grad_norm_ takes them (2.14)."""
+    import torch
+
+    return torch._foreach_norm(tensors)
+
+
+def change_class(module: Any, new: type) -> None:
+    """Makes a module one of a subclass that has no other state, so that hooks and all that is set on it stay (2.14).
+
+    Python allows it, and torch keeps nothing of a module's class in it; a new module would be another object.
+    """
+    module.__class__ = new
+
+
+def record_offline(logger: Any) -> None:
+    """Lets Lightning's WandbLogger begin its run offline; its settings are taken at construction (Lightning 2.6.6)."""
+    logger._wandb_init["settings"].mode = "offline"
+
+
+def without_anonymous(logger: Any) -> None:
+    """Takes out an argument that Lightning (2.6.6) still passes and of which wandb (0.31) warns every time."""
+    logger._wandb_init.pop("anonymous", None)
+
+
+def name_host(lock: Any, host: str) -> None:
+    """Lets a lock of flufl.lock go by another name of this host than the full one (9.1).
+
+    That may be "localhost" on every node, and a process number means something within one boot and container only.
+    """
+    lock._hostname = host
+    lock._set_claimfile()
+
+
+def break_unreadable(lock: Any) -> None:
+    """Lets a lock of flufl.lock break one that says nothing, which it respects for ever (9.1).
+
+    A machine that lost its power may leave it empty, or zeros.
+    """
+    from pathlib import Path
+
+    from flufl.lock import NotLockedError
+
+    usual = lock._break
+
+    def break_lock() -> None:
+        try:
+            _ = lock.details
+        except (NotLockedError, ValueError):
+            Path(lock._lockfile).unlink(missing_ok=True)
+        else:
+            usual()
+
+    lock._break = break_lock

@@ -38,6 +38,10 @@ class LostWorker(RuntimeError):
     """A process that reads images is gone."""
 
 
+class EndedEarly(RuntimeError):
+    """Something has ended the training of a run before its iterations were done: the message says what and when."""
+
+
 class Stopped(SystemExit):
     """A signal asked a run to stop, and it has written a checkpoint of its last iteration.
 
@@ -61,9 +65,9 @@ def guarded(function: Callable[[Sequence[str]], int | None], arguments: Sequence
             sys.exit(status)
     except KeyboardInterrupt:
         sys.exit(130)
-    except (Diverged, Occupied) as error:
+    except (Diverged, EndedEarly, Occupied) as error:
         print(f"resnet-lightning: {error}", file=sys.stderr)
-        sys.exit(1 if isinstance(error, Diverged) else OCCUPIED)
+        sys.exit(OCCUPIED if isinstance(error, Occupied) else 1)
     except Exception as error:
         if loss := lost_worker(error):
             print(f"resnet-lightning: {loss}", file=sys.stderr)

@@ -10,9 +10,16 @@ from resnet_lightning.errors import BadInput
 class Schedule:
     """What the base learning rate is multiplied with at an iteration, the first being 0.
 
+    What it is told, and when, follows from its own settings, never from how often something is logged or evaluated.
+
     Args:
         iterations: length of the whole run.
     """
+
+    # Iterations between two looks at the error of the training images since the last look; None for no looks.
+    looks_every: int | None = None
+    # Iterations between two looks at the validation error; None for no looks.
+    evaluates_every: int | None = None
 
     def __init__(self, iterations: int) -> None:
         if iterations < 1:
@@ -27,10 +34,10 @@ class Schedule:
         return {}
 
     def observe(self, iteration: int, train_error: float) -> None:
-        """Told the training error (percent) of the last images from time to time; most schedules do not care."""
+        """Told the training error (percent), at each multiple of looks_every."""
 
     def observe_validation(self, iteration: int, error: float) -> None:
-        """Told each validation error (percent), after so many iterations; most schedules do not care."""
+        """Told the validation error (percent), at each multiple of evaluates_every."""
 
 
 class Steps(Schedule):
@@ -43,6 +50,7 @@ class Steps(Schedule):
         warmup_factor: what it is multiplied with during the warm-up.
         warmup_iterations: a warm-up of fixed length.
         warmup_until_error: or one that ends when the training error (percent) is below this.
+        warmup_check_every: iterations between two looks at that error, over the images since the look before.
     """
 
     def __init__(
@@ -53,16 +61,24 @@ class Steps(Schedule):
         warmup_factor: float = 0.1,
         warmup_iterations: int = 0,
         warmup_until_error: float | None = None,
+        warmup_check_every: int = 100,
     ) -> None:
         super().__init__(iterations)
+        if warmup_check_every < 1:
+            raise BadInput(f"warmup_check_every {warmup_check_every}: expected a number of iterations, at least 1")
         if any(not 0 < drop <= 1 for drop in drops):
             raise BadInput(f"drops {list(drops)}: expected fractions of the run, between 0 and 1")
         self.drops = [round(drop * iterations) for drop in drops]
         self.factor = factor
         self.warmup_factor = warmup_factor
         self.warmup_until_error = warmup_until_error
+        self.warmup_check_every = warmup_check_every
         # The iteration at which the warm-up ends: None while that is not known yet.
         self.warmup_end: int | None = None if warmup_until_error is not None else warmup_iterations
+
+    @property
+    def looks_every(self) -> int | None:  # type: ignore[override]
+        return self.warmup_check_every if self.warmup_end is None else None
 
     def __call__(self, iteration: int) -> float:
         rate = self.factor ** sum(iteration >= drop for drop in self.drops)
@@ -83,14 +99,25 @@ class Plateau(Schedule):
     Args:
         iterations: length of the whole run.
         factor: what the rate is multiplied with at each plateau.
-        patience: so many evaluations in a row without a new best error are a plateau.
+        patience: so many looks in a row without a new best error are a plateau.
         threshold: a new best must be better by so many points of percent.
+        every: iterations between two looks, a 120th of the run by default; evaluations between them do not count.
     """
 
-    def __init__(self, iterations: int, factor: float = 0.1, patience: int = 10, threshold: float = 0.1) -> None:
+    def __init__(
+        self,
+        iterations: int,
+        factor: float = 0.1,
+        patience: int = 10,
+        threshold: float = 0.1,
+        every: int | None = None,
+    ) -> None:
         super().__init__(iterations)
+        if every is not None and every < 1:
+            raise BadInput(f"every {every}: expected a number of iterations, at least 1")
         if patience < 1:
             raise BadInput(f"patience {patience}: expected a number of evaluations, at least 1")
+        self.evaluates_every = every or max(1, iterations // 120)
         self.factor = factor
         self.patience = patience
         self.threshold = threshold

@@ -85,14 +85,14 @@ def write_class_folders(root: Path, suffix: str, train: int = 26, test: int = 5)
 
 
 @pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+def refused(capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Carries out a command line that must be refused; the line that says why."""
 
     def refused(*arguments: str) -> str:
         folders.class_folders.cache_clear()
         with pytest.raises(SystemExit) as exit:
             main(arguments)
-        lines = capsys.readouterr().err.splitlines()
+        lines = capfd.readouterr().err.splitlines()
         assert (exit.value.code, len(lines)) == (2, 1), "\n".join(lines)
         return lines[0]
 

@@ -8,10 +8,11 @@ from rich.console import Console
 from torch import nn
 
 from resnet_lightning.errors import BadInput
-from resnet_lightning.networks import ResNet
+from resnet_lightning.networks import inspection
 from resnet_lightning.networks.counting import Part, count_parts
+from resnet_lightning.networks.inspection import Block
 from resnet_lightning.networks.shortcuts import ZeroPadding
-from resnet_lightning.reporting.groups import NOTHING
+from resnet_lightning.reporting.cells import NOTHING
 from resnet_lightning.reporting.table import Table, show_tables
 from resnet_lightning.runs.command_line import prepare
 from resnet_lightning.runs.naming import config_files
@@ -24,7 +25,7 @@ files and options (fit --help lists them). Needs no data and writes nothing. For
 
   resnet-lightning summary --config experiments/cifar10/base.yaml --config experiments/cifar10/table6/resnet56.yaml
 """
-SHORTCUTS = {type(None): "none", nn.Identity: "identity", ZeroPadding: "zero-padded"}
+SHORTCUTS = {nn.Identity: "identity", ZeroPadding: "zero-padded"}
 MIB = 2**20
 
 
@@ -47,7 +48,7 @@ def network_table(network: nn.Module, data: Any) -> Table:
     Raises:
         BadInput: if the data module does not say how large images and batches are, or the network fails on them.
     """
-    name = getattr(network, "name", type(network).__name__)
+    name = inspection.name(network)
     for needed in ("image_size", "batch_size"):
         if not hasattr(data, needed):
             raise BadInput(f"summary needs the {needed} of the data, and {type(data).__name__} has none")
@@ -56,24 +57,28 @@ def network_table(network: nn.Module, data: Any) -> Table:
         parts = count_parts(network.train(), (batch, 3, size, size))
     except (RuntimeError, ValueError) as error:
         raise BadInput(f"{name} does not work with {batch} images of 3×{size}×{size}: {error}") from error
-    if isinstance(network, ResNet):
-        stem = [parts.pop(before) for before in list(parts)[: list(parts).index(network.stages[0])]]
-        parts = {"stem": sum(stem, Part())} | {"pooling" if key == "avgpool" else key: parts[key] for key in parts}
+    stages: dict[str, list[Block]] = {}
+    for key, block in inspection.blocks(network).items():
+        stages.setdefault(key.partition(".")[0], []).append(block)
+    if stages:
+        first = list(parts).index(next(iter(stages)))
+        stem = {"stem": sum((parts.pop(key) for key in list(parts)[:first]), Part())} if first else {}
+        parts = stem | {"pooling" if key == "avgpool" else key: part for key, part in parts.items()}
     total = sum(parts.values(), Part())
     if parts[""] == Part():
         del parts[""]
-    rows = [{"Network": key or "elsewhere", **row(network, key, part, batch)} for key, part in parts.items()]
-    rows.append({"Network": "total", **row(network, "", total, batch)})
+    rows = [{"Network": key or "elsewhere", **row(stages, key, part, batch)} for key, part in parts.items()]
+    rows.append({"Network": "total", **row(stages, "", total, batch)})
     cells = tuple(tuple(row.values()) for row in rows)
     return Table(f"{name} for images of 3×{size}×{size}", tuple(rows[0]), cells, notes(network, total, batch))
 
 
-def row(network: nn.Module, name: str, part: Part, batch: int) -> dict[str, str]:
-    """The cells of a part, which was counted for a batch of images."""
+def row(stages: dict[str, list[Block]], name: str, part: Part, batch: int) -> dict[str, str]:
+    """The cells of a part, which was counted for a batch of images, in a network with such stages of blocks."""
     made_of = {}
-    if isinstance(network, ResNet):
-        blocks = list(getattr(network, name)) if name in network.stages else []
-        kinds = Counter(SHORTCUTS.get(type(block.downsample), "projection") for block in blocks)
+    if stages:
+        blocks = stages.get(name, [])
+        kinds = Counter("none" if b.plain else SHORTCUTS.get(type(b.shortcut), "projection") for b in blocks)
         shortcuts = "none" if set(kinds) == {"none"} else ", ".join(f"{count} {kind}" for kind, count in kinds.items())
         made_of = {"Blocks": str(len(blocks) or NOTHING), "Shortcuts": shortcuts or NOTHING}
     return {
@@ -90,7 +95,7 @@ def notes(network: nn.Module, total: Part, batch: int) -> tuple[str, ...]:
         f"A training batch of {batch:,} images, on one device, keeps {total.activations / MIB:,.0f} MiB of activations "
         "in float32 for the backward pass; weights, gradients and the optimizer come on top."
     )
-    segments = getattr(network, "checkpoint_segments", None)
+    segments = inspection.checkpoint_segments(network)
     if segments:
         memory += (
             f" This is with checkpoint_segments {segments}: only what is between the groups of blocks is kept, and the "

@@ -7,8 +7,9 @@ import torch
 from lightning import Callback, Trainer
 from torch import Tensor
 
+from resnet_lightning.compat import norms as gradient_norms
 from resnet_lightning.errors import BadInput
-from resnet_lightning.networks.layers import layers
+from resnet_lightning.networks.inspection import layers
 from resnet_lightning.runs.folder import GRADIENTS
 from resnet_lightning.runs.metrics_logger import MetricsFile
 
@@ -30,12 +31,12 @@ class GradientFlow(Callback):
             raise BadInput(f"GradientFlow's every {every}: expected a number of iterations, at least 1")
         self.every = every
         self.file: MetricsFile | None = None
-        self.weights: dict[str, Tensor] = {}
+        self.weights: dict[str, Any] = {}
         self.interval = 1
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self.interval = self.every or max(1, trainer.max_steps // TIMES)
-        self.weights = {name: layer.convolution.weight for name, layer in layers(pl_module.network).items()}
+        self.weights = {name: layer.module.weight for name, layer in layers(pl_module.network).items()}
         self.file = MetricsFile(Path(trainer.default_root_dir) / GRADIENTS)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: Any, optimizer: Any) -> None:
@@ -43,7 +44,7 @@ class GradientFlow(Callback):
             return
         gradients: list[Tensor] = [torch.zeros(()) if w.grad is None else w.grad for w in self.weights.values()]
         # The same on every process, whose gradients have been averaged by now.
-        norms = torch.stack(torch._foreach_norm(gradients)).tolist()  # waits for the device
+        norms = torch.stack(gradient_norms(gradients)).tolist()  # waits for the device
         self.file.log_metrics(dict(zip(self.weights, norms, strict=True)), trainer.global_step)
         row = {"gradient/first": norms[0], "gradient/last": norms[-1]}
         if norms[-1]:

@@ -10,7 +10,8 @@ import torch
 from lightning import Callback, Trainer
 from torch import Tensor
 
-from resnet_lightning.networks.layers import layers
+from resnet_lightning.compat import exchange_compiled
+from resnet_lightning.networks.inspection import layers
 from resnet_lightning.runs.folder import RESPONSES, make_folder
 from resnet_lightning.runs.metrics_file import read_metrics
 from resnet_lightning.runs.metrics_logger import MetricsFile
@@ -63,7 +64,7 @@ class LayerResponses(Callback):
     def on_validation_start(self, trainer: Trainer, pl_module: Any) -> None:
         self.moments = Moments()
         # The code that torch.compile has made would not call the hooks.
-        self.compiled, pl_module.network._compiled_call_impl = pl_module.network._compiled_call_impl, None
+        self.compiled = exchange_compiled(pl_module.network, None)
         for name, layer in layers(pl_module.network).items():
             self.hooks.append(layer.response.register_forward_hook(partial(self._look, name)))
 
@@ -75,7 +76,7 @@ class LayerResponses(Callback):
         self.looking = isinstance(batch[0], Tensor) and names[dataloader_idx] == wanted
 
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
-        pl_module.network._compiled_call_impl = self.compiled
+        exchange_compiled(pl_module.network, self.compiled)
         for hook in self.hooks:
             hook.remove()
         self.hooks = []

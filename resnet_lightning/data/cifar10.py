@@ -87,6 +87,7 @@ class CIFAR10(InMemoryDataModule):
             train, train_labels, test, test_labels = self._decode_folders()
         else:
             sets = [Official(str(self.root), train=train) for train in (True, False)]
+            self.classes = tuple(sets[0].classes)
             train, test = (torch.from_numpy(part.data) for part in sets)
             train_labels, test_labels = (torch.tensor(part.targets) for part in sets)
         return self._resize(train), train_labels, self._resize(test), test_labels
@@ -132,10 +133,10 @@ class CIFAR10(InMemoryDataModule):
         if train.classes != test.classes:
             different = ", ".join(sorted(set(train.classes) ^ set(test.classes)))
             raise BadInput(f"{self.root}: train and test have different class folders ({different})")
-        paths = {
-            name: [part.path(n) for n in range(len(part.paths))] for name, part in (("train", train), ("test", test))
-        }
-        if any(is_jpeg(path) for path in paths["train"]):
+        self.classes = train.classes
+        listings = {"train": train, "test": test}
+        paths = {name: [part.path(n) for n in range(len(part.paths))] for name, part in listings.items()}
+        if any(map(is_jpeg, paths["train"])):
             self.source = "CIFAR-10 (JPEG)"
         cache = self.root / CACHE
         fingerprint = listing_fingerprint(self.root, paths["train"] + paths["test"])

@@ -1,6 +1,7 @@
 """What the in-memory data sets share: the held-out split, the mean, and batches for every stage (section 4.2)."""
 
 from abc import abstractmethod
+from typing import Any
 
 import torch
 from lightning import LightningDataModule
@@ -14,6 +15,7 @@ from resnet_lightning.data.batches import (
     TrainingBatches,
     remaining,
 )
+from resnet_lightning.data.preprocessing import Preprocessing
 from resnet_lightning.errors import BadInput
 
 SPLIT_SEED = 45_000  # of the held-out images: the same images whatever the seed of the run
@@ -40,6 +42,7 @@ class InMemoryDataModule(LightningDataModule):
     flip = True
     evaluation = "center"  # one view of each image
     damaged_images = 0  # a damaged file is refused when it is read
+    classes: tuple[str, ...]  # names, in the order of the labels; load() sets them
 
     def __init__(
         self,
@@ -98,6 +101,14 @@ class InMemoryDataModule(LightningDataModule):
         if self.validation_images:
             self.sets["val"] = (images[held_out], labels[held_out])
         self.mean, self.std = mean_and_std(images[used], self.normalization)
+
+    def preprocessing(self) -> Preprocessing:
+        """What a network that was trained on these images expects of a picture."""
+        return Preprocessing(self.mean, self.std, self.image_size, self.image_size, self.classes)
+
+    def state_dict(self) -> dict[str, Any]:
+        """For whoever uses the network later; a run that goes on makes it again."""
+        return {"preprocessing": self.preprocessing().state()} if self.sets else {}
 
     def size(self, name: str) -> int:
         """Number of images in train, val or test."""

@@ -38,6 +38,7 @@ class Digits(InMemoryDataModule):
 
     def load(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         digits = load_digits()
+        self.classes = tuple(map(str, digits.target_names))
         small = torch.from_numpy(digits.images).float()[:, None] * (255 / 16)
         size = (self.image_size, self.image_size)
         large = F.interpolate(small, size, mode="bilinear", align_corners=False).round().to(torch.uint8)

@@ -1,8 +1,8 @@
 """ImageNet (ILSVRC-2012), or any subset of it in the same folders, with the paper's augmentation (section 3.4)."""
 
 import os
+from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -31,12 +31,15 @@ from resnet_lightning.data.image_files import (
     sampled,
 )
 from resnet_lightning.data.listing import validation_images
+from resnet_lightning.data.preprocessing import Preprocessing
+from resnet_lightning.data.protocol import Facts
 from resnet_lightning.data.views import Crops, Scales
 from resnet_lightning.errors import BadInput
 
 DEFAULT_ROOT = "data/imagenet"
 WHOLE = (1000, 1_281_167, 50_000)  # classes, training images, validation images
 ITERATIONS = 600_000  # of the paper, on the whole of ImageNet
+EVALUATIONS = 120  # of a run that does not say when to evaluate
 TEST_SCALES = (224, 256, 384, 480, 640)  # shorter sides in pixels, for networks of 224×224
 MEAN_IMAGES = 10_000  # pixels spread by some 70 grey levels, so the standard error of a mean is 0.7
 BATCHES = {"center": 100, "ten_crop": 50, "multi_scale": 16}  # images that are evaluated at once
@@ -106,7 +109,18 @@ class ImageNet(LightningDataModule):
         self.damage = Damage(skip_damaged)
         self.sets: dict[str, Listing] = {}
         self.pixel_mean: Tensor | None = None
+        self.channels = CHANNEL_MEAN, CHANNEL_STD
         self.predicted: Tensor | None = None  # which images need not be predicted again, bool [N]
+
+    @staticmethod
+    def facts(settings: Mapping[str, Any]) -> Facts:
+        """Number of classes, and the length of a run, by the folder; the paper's where the folder is not there."""
+        root = user_path(settings["root"])
+        classes = count_classes(root / "train") or count_classes(root / "val")
+        iterations = ITERATIONS
+        if classes and (root / "train").is_dir():
+            iterations = iterations_of(len(class_folders(root / "train").paths), settings["batch_size"])
+        return Facts(classes or None, iterations, EVALUATIONS)
 
     @property
     def title(self) -> str:
@@ -190,8 +204,20 @@ class ImageNet(LightningDataModule):
             views = Crops(views) if views.dim() == 5 else views
         return views, labels, numbers
 
+    def preprocessing(self) -> Preprocessing | None:
+        """What a network that was trained on these images expects of a picture; None before the mean is measured."""
+        mean, std = self.pixel_mean, torch.ones(3)
+        if self.normalization == "channel_mean_std":
+            mean, std = CHANNEL_MEAN, CHANNEL_STD
+        if not self.sets or mean is None:
+            return None
+        side = crops.scaled(crops.EVALUATION_SIDE, self.image_size)
+        return Preprocessing(mean, std, self.image_size, side, self.sets["val"].classes)
+
     def state_dict(self) -> dict[str, Any]:
-        return {} if self.pixel_mean is None else {"pixel_mean": self.pixel_mean.cpu()}
+        known = {} if self.pixel_mean is None else {"pixel_mean": self.pixel_mean.cpu()}
+        expected = self.preprocessing()
+        return known | ({"preprocessing": expected.state()} if expected else {})
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.pixel_mean = state.get("pixel_mean")
@@ -216,7 +242,9 @@ class ImageNet(LightningDataModule):
     def _mean_and_std(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """As fractions of 255, [H, W, 3] or [3], and [3]."""
         if self.normalization == "channel_mean_std":
-            return CHANNEL_MEAN.to(device), CHANNEL_STD.to(device)
+            if self.channels[0].device != device:  # once: a copy for every batch would wait for the device
+                self.channels = CHANNEL_MEAN.to(device), CHANNEL_STD.to(device)
+            return self.channels
         if self.pixel_mean is None:
             self.pixel_mean = self._measure_mean()
         if len(self.pixel_mean) != self.image_size:
@@ -264,19 +292,9 @@ def by_shape(listing: Listing, numbers: Tensor, most: int) -> list[Tensor]:
     return [chunk for _, own in sorted(shapes.items()) for chunk in torch.tensor(own).split(most)]
 
 
-def size_of(root: Path, batch_size: int) -> tuple[int, int] | None:
-    """Number of classes, and iterations for as many epochs as the paper's 600,000 of 256 on the whole of ImageNet.
-
-    None if there are no class folders in train or val.
-    """
-    root = user_path(root)
-    classes = count_classes(root / "train") or count_classes(root / "val")
-    if not classes:
-        return None
-    if not (root / "train").is_dir():
-        return classes, ITERATIONS
-    images = len(class_folders(root / "train").paths)
-    return classes, max(1, round(ITERATIONS * images / WHOLE[1] * 256 / batch_size))
+def iterations_of(images: int, batch_size: int) -> int:
+    """For as many epochs as the paper's 600,000 iterations of 256 on the whole of ImageNet."""
+    return max(1, round(ITERATIONS * images / WHOLE[1] * 256 / batch_size))
 
 
 def _centre_crop(path: str, _: int, size: int) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 
 from lightning import Trainer
 
+from resnet_lightning.data.protocol import counts_itself, evaluation, size, tested_set, title
 from resnet_lightning.evaluation.predictions import PredictionFile
 from resnet_lightning.files import sha256
 from resnet_lightning.runs.command_line import WEIGHTS, PreparedRun, prepare
@@ -32,7 +33,7 @@ def test(arguments: Sequence[str]) -> None:
     run = prepare(arguments, "test")
     with interruptible():
         trainer = make_trainer(run)
-        with alone(run, trainer, result_file("test", run.data.evaluation)):
+        with alone(run, trainer, result_file("test", evaluation(run.data))):
             write_errors(run, trainer)
 
 
@@ -41,7 +42,7 @@ def predict(arguments: Sequence[str]) -> None:
     run = prepare(arguments, "predict")
     with interruptible():
         trainer = make_trainer(run)
-        with alone(run, trainer, result_file("predict", run.data.evaluation)):
+        with alone(run, trainer, result_file("predict", evaluation(run.data))):
             write_probabilities(run, trainer)
 
 
@@ -59,9 +60,12 @@ def write_errors(run: PreparedRun, trainer: Trainer) -> None:
     if trainer.is_global_zero:
         name_weights(run, trainer)
         images = int(values["images"])
-        values |= {"images": images, "damaged_images": run.data.size(measured) - images}
+        values |= {
+            "images": images,
+            "damaged_images": size(run.data, measured) - images if counts_itself(run.data) else 0,
+        }
         write_json(
-            run.folder / result_file("test", run.data.evaluation),
+            run.folder / result_file("test", evaluation(run.data)),
             {**about(run, trainer), **values, "seconds": round(time.monotonic() - start, 1)},
         )
 
@@ -69,7 +73,7 @@ def write_errors(run: PreparedRun, trainer: Trainer) -> None:
 def write_probabilities(run: PreparedRun, trainer: Trainer) -> None:
     run.data.prepare_data()
     run.data.setup("predict")
-    images = run.data.size(tested_set(run.data))
+    images = size(run.data, tested_set(run.data))
     file = PredictionFile(run.folder, identified(run, trainer), images)
     run.data.predicted = file.done
     if done := int(file.done.sum()):
@@ -90,16 +94,11 @@ def of_checkpoint(run: PreparedRun) -> dict[str, Any]:
     return {"ckpt_path": run.checkpoint, "weights_only": run.config.weights_only}
 
 
-def tested_set(data: Any) -> str:
-    """The set that `test` looks at; ImageNet's test labels are not public."""
-    return "test" if data.size("test") else "val"
-
-
 def about(run: PreparedRun, trainer: Trainer) -> dict[str, Any]:
     """What numbers of an evaluation are of."""
     return {
-        "evaluation": run.data.evaluation,
-        "data": run.data.title,
+        "evaluation": evaluation(run.data),
+        "data": title(run.data),
         "checkpoint": str(run.checkpoint),
         "bn_batches": run.model.bn_batches,
         "precision": trainer.precision,

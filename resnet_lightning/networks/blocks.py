@@ -4,6 +4,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from resnet_lightning.networks.inspection import Block
 from resnet_lightning.networks.shortcuts import Shortcut, make_shortcut, normalisation
 
 StrideIn = Literal["1x1", "3x3"]
@@ -29,6 +30,7 @@ class BasicBlock(nn.Module):
         self.bn2 = normalisation(channels, batch_norm)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = make_shortcut(shortcut, in_channels, channels, stride, batch_norm)
+        self.shapes = in_channels, channels, stride
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.relu(self.bn1(self.conv1(x)))
@@ -36,6 +38,9 @@ class BasicBlock(nn.Module):
         if self.downsample is not None:
             out += self.downsample(x)
         return self.relu(out)  # type: ignore[no-any-return]
+
+    def as_block(self) -> Block:
+        return _as_block(self, {"conv1": self.bn1, "conv2": self.bn2})
 
 
 class Bottleneck(nn.Module):
@@ -62,6 +67,7 @@ class Bottleneck(nn.Module):
         self.bn3 = nn.BatchNorm2d(channels)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = make_shortcut(shortcut, in_channels, channels, stride)
+        self.shapes = in_channels, channels, stride
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.relu(self.bn1(self.conv1(x)))
@@ -70,3 +76,19 @@ class Bottleneck(nn.Module):
         if self.downsample is not None:
             out += self.downsample(x)
         return self.relu(out)  # type: ignore[no-any-return]
+
+    def as_block(self) -> Block:
+        return _as_block(self, {"conv1": self.bn1, "conv2": self.bn2, "conv3": self.bn3})
+
+
+def _as_block(block: BasicBlock | Bottleneck, layers: dict[str, nn.Module]) -> Block:
+    option_a = make_shortcut("A", *block.shapes)
+    assert option_a is not None
+    return Block(
+        layers=layers,
+        residual=list(layers.values())[-1],
+        shortcut=option_a if block.downsample is None else block.downsample,
+        keeps_shape=isinstance(option_a, nn.Identity),
+        after=nn.ReLU(),  # not in place: a deleted block must leave the x of others alone
+        plain=block.downsample is None,
+    )

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
+from resnet_lightning.compat import storage_identity
+
 
 @dataclass
 class Part:
@@ -60,15 +62,12 @@ def count_parts(network: nn.Module, images: tuple[int, ...]) -> dict[str, Part]:
     def leave(name: str, _: nn.Module, __: Any, output: Any) -> None:
         parts[name].output = tuple(output.shape[1:]) if isinstance(output, Tensor) else ()
 
-    def identity(tensor: Tensor) -> int:
-        return int(tensor.untyped_storage()._cdata)
-
     # Kept, so that nothing new gets the identity of what is gone.
-    known = {identity(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
+    known = {storage_identity(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
 
     def save(tensor: Tensor) -> Tensor:
-        if identity(tensor) not in known:
-            known[identity(tensor)] = tensor
+        if storage_identity(tensor) not in known:
+            known[storage_identity(tensor)] = tensor
             parts[current].activations += tensor.untyped_storage().nbytes()
         return tensor
 

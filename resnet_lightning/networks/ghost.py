@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from resnet_lightning.compat import change_class
 from resnet_lightning.errors import BadInput
 
 
@@ -50,5 +51,5 @@ def normalise_by(network: nn.Module, images: int) -> None:
     for module in network.modules():
         if type(module) is nn.BatchNorm2d:
             # Not a new module in its place: hooks, momentum and everything else that is set stays.
-            module.__class__ = GhostBatchNorm2d
+            change_class(module, GhostBatchNorm2d)
             cast(GhostBatchNorm2d, module).images = images

@@ -55,6 +55,7 @@ class ResNet(nn.Module):
         if num_classes < 1:
             raise BadInput(f"num_classes {num_classes}: expected a number of classes, at least 1")
         self.name = name
+        self.family = "plain" if shortcut == "none" else "ResNet"
         self.depth = depth
         self.shortcut = shortcut
         self.checkpoint_segments = checkpoint_segments
@@ -88,6 +89,10 @@ class ResNet(nn.Module):
             for block in blocks:
                 x = block(x)
         return x
+
+    def fully_convolutional(self) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
+        """Features [B, channels, h, w] of images, and class scores [..., num_classes] of features [..., channels]."""
+        return self.features, self.fc
 
     def forward(self, images: Tensor) -> Tensor:
         return self.fc(self.avgpool(self.features(images)).flatten(1))  # type: ignore[no-any-return]

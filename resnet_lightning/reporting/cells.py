@@ -1,14 +1,60 @@
-"""What the cells of a table say: measured beside published, errors of checkpoints, and the notes below the table."""
+"""What the cells of a table say: measured errors of one run or of several seeds, published ones, and differences."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from statistics import mean, stdev
+from typing import Any, Literal
 
-from resnet_lightning.reporting.groups import NOTHING, Setting, mean_and_deviation
-from resnet_lightning.reporting.table import Table
+from resnet_lightning.reporting.settings import Setting
 from resnet_lightning.reporting.verdict import Comparison
-from resnet_lightning.runs.folder import RESULTS
 from resnet_lightning.runs.reading import Run
 
+NOTHING = "–"
 TESTING = {"center": "Centre crop", "ten_crop": "10-crop", "multi_scale": "Multi-scale"}
+Kind = Literal["train", "test"]
+
+
+def errors(runs: Sequence[Run], kind: Kind) -> list[float]:
+    """The errors (percent) of the finished runs at their last iteration."""
+    found = [run.test_error if kind == "test" else run.train_error for run in runs if run.state == "finished"]
+    return [error for error in found if error is not None]
+
+
+def mean_error(runs: Sequence[Run], kind: Kind) -> float | None:
+    """The mean error (percent) of the finished runs; None if there are none."""
+    values = errors(runs, kind)
+    return mean(values) if values else None
+
+
+def measured(runs: Sequence[Run], kind: Kind) -> str:
+    """The error (percent) of a network in words: 8.75, 8.75 ± 0.21, at 12,000: 45.31, diverged, or – without runs.
+
+    The mean and the sample standard deviation are over the finished runs only.
+    """
+    values = errors(runs, kind)
+    others = [run for run in runs if run.state != "finished"]
+    if values:
+        words = mean_and_deviation(values)
+    elif others:
+        run = max(others, key=lambda run: (run.state == "unfinished", run.iteration))
+        others.remove(run)
+        iterations, curve = run.curve(f"{kind}/error")
+        here = f"at {iterations[-1]:,}: {curve[-1]:.2f}" if curve else f"at {run.iteration:,}: {NOTHING}"
+        words = here if run.state == "unfinished" else run.state
+    else:
+        words = NOTHING
+    counts = Counter(run.state for run in others)
+    return words + (f" ({', '.join(f'+{counts[state]} {state}' for state in sorted(counts))})" if counts else "")
+
+
+def mean_and_deviation(values: Sequence[float]) -> str:
+    """8.75, or of several values 8.75 ± 0.21, the sample standard deviation."""
+    return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
+
+
+def seeds(runs: Sequence[Run]) -> str:
+    """The number of finished seeds of a network, or – if it has no runs."""
+    return str(len(errors(runs, "test"))) if runs else NOTHING
 
 
 def published_error(error: float | str | None) -> str:
@@ -25,6 +71,18 @@ def published_error(error: float | str | None) -> str:
 def about(error: float | str | None) -> str:
     """An error (percent) that was read off a figure."""
     return NOTHING if error is None else f"≈ {error}" if isinstance(error, float) else str(error)
+
+
+def published_mean(entry: Mapping[str, Any]) -> str:
+    """The error (percent) of a row of paper.yaml: the mean of several runs and their deviation, if it has them."""
+    if "mean" in entry:
+        return f"{entry['mean']:.2f} ± {entry['std']:.2f}"
+    return f"{entry['error']:.2f}" if entry else NOTHING
+
+
+def training_and_test(own: Sequence[Run]) -> dict[str, str]:
+    """The columns of the errors (percent) at the last iteration."""
+    return {"Training error %": measured(own, "train"), "Test error %": measured(own, "test"), "Seeds": seeds(own)}
 
 
 def difference(setting: Setting, ours: float | None, published: float | str | None) -> str:
@@ -83,29 +141,6 @@ def evaluation_note(runs: Sequence[Run], evaluation: str) -> str:
         anew = " or ".join(f"{number:,}" for number in batches)
         note += f", with the statistics of batch normalisation computed anew over {anew} batches"
     return f"{note}."
-
-
-def setting_table(
-    label: str, setting: Setting, group: Sequence[Run], rows: list[dict[str, str]], notes: Sequence[str]
-) -> Table:
-    """The rows of one setting under its title, and below them what every table of runs has to say."""
-    title = f"{label}. {setting.title}" if setting.full else setting.title
-    said = ["Errors at the last iteration, never the best; ± is the sample standard deviation over the seeds."]
-    if group:
-        images = " or ".join(f"{number:,}" for number in sorted({run.train_images for run in group}))
-        said.append(f"Trained on {images} images.")
-    if kept := sum(run.kept for run in group):
-        said.append(f"{kept} of {len(group)} runs are from {RESULTS}/, made earlier.")
-    if any(cell.startswith("at ") for row in rows for cell in row.values()):
-        said.append("“at …” is a run that is not finished, or an earlier checkpoint; no mean counts it.")
-    if setting.papers and not setting.full and any(column.startswith("Published") for column in rows[0]):
-        said.append("These runs are not the paper's, whose numbers are shown for orientation only.")
-    return Table(
-        title,
-        tuple(rows[0]),
-        tuple(tuple(row.values()) for row in rows),
-        tuple(note for note in [*notes, " ".join(said)] if note),
-    )
 
 
 def _final(run: Run, evaluation: str) -> bool:

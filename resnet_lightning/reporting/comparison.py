@@ -11,15 +11,16 @@ from resnet_lightning.reporting.cells import (
     evaluation_note,
     final_errors,
     length,
+    measured,
     published_error,
-    setting_table,
+    seeds,
 )
 from resnet_lightning.reporting.degradation import degradation_sentence
-from resnet_lightning.reporting.groups import PAPERS, Setting, by_network, groups, measured, seeds
+from resnet_lightning.reporting.setting_tables import Networks, Rows, as_table, names_of, table_per_setting
+from resnet_lightning.reporting.settings import Setting, groups, whole
 from resnet_lightning.reporting.table import Table
 from resnet_lightning.runs.reading import Run
 
-UNMEASURED = Setting("ImageNet", PAPERS["ImageNet"][0], ())
 Published = Mapping[str, Sequence[float | str | None]]  # percent, by network
 
 
@@ -37,6 +38,14 @@ class Column(NamedTuple):
         return f"{self.testing} {self.which} error %"  # measured
 
 
+TOP1 = Column("10-crop", "top-1", "ten_crop", "error", 0)
+TOP5 = Column("10-crop", "top-5", "ten_crop", "top5_error", 1)
+CENTRE = (
+    Column("Centre-crop", "top-1", "center", "error"),
+    Column("Centre-crop", "top-5", "center", "top5_error"),
+)
+
+
 def comparison(
     label: str,
     runs: Sequence[Run],
@@ -50,17 +59,20 @@ def comparison(
     Args:
         more: columns that weights of others have where runs have the ends of their curves; without any, neither has.
     """
-    tables = []
-    for setting, group in groups([run for run in runs if not run.weights]) or [(UNMEASURED, [])]:
-        networks = {_papers_name(name, published): own for name, own in by_network(group).items()}
+
+    def make(setting: Setting, networks: Networks) -> tuple[Rows, list[str]]:
+        named = {_papers_name(name, published): own for name, own in networks.items()}
         rows = [
-            _row(setting, name, published.get(name, ()), networks.get(name, []), columns, curves=bool(more))
-            for name in names_of(setting, published, networks)
+            _row(setting, name, published.get(name, ()), named.get(name, []), columns, curves=bool(more))
+            for name in names_of(setting, published, named)
         ]
-        notes = [degradation_sentence(group), note if setting.imagenet else "", *_testing(group, columns)]
-        tables.append(setting_table(label, setting, group, rows, notes))
+        testing = _testing([run for own in networks.values() for run in own], columns)
+        return rows, [degradation_sentence(networks), note if setting.imagenet else "", *testing]
+
     others = groups([run for run in runs if run.weights])
-    return tables + [weights_table(setting, group, [*columns, *more]) for setting, group in others]
+    return table_per_setting(label, runs, make, whole("ImageNet")) + [
+        weights_table(setting, group, [*columns, *more]) for setting, group in others
+    ]
 
 
 def weights_table(setting: Setting, group: Sequence[Run], columns: Sequence[Column]) -> Table:
@@ -70,12 +82,7 @@ def weights_table(setting: Setting, group: Sequence[Run], columns: Sequence[Colu
         row = {"Network": run.network, "Weights": describe(run), "Parameters": f"{run.parameters / 1e6:.2f}M"}
         rows.append(row | {column.heading: evaluated([run], column.evaluation, column.measure) for column in columns})
     said = ["How these weights were trained is not known here: they stand beside no error of the paper."]
-    return Table(
-        setting.title,
-        tuple(rows[0]),
-        tuple(tuple(row.values()) for row in rows),
-        tuple(note for note in [*_testing(group, columns), *said] if note),
-    )
+    return as_table(setting.title, setting, rows, [*_testing(group, columns), *said])
 
 
 def describe(run: Run) -> str:
@@ -88,7 +95,7 @@ def _row(
     setting: Setting,
     name: str,
     published: Sequence[float | str | None],
-    own: list[Run],
+    own: Sequence[Run],
     columns: Sequence[Column],
     curves: bool,
 ) -> dict[str, str]:
@@ -105,18 +112,13 @@ def _row(
     return row | (curve_ends(own) if curves else {"Seeds": seeds(own)}) | length(setting, own)
 
 
-def curve_ends(own: list[Run]) -> dict[str, str]:
+def curve_ends(own: Sequence[Run]) -> dict[str, str]:
     """The columns of the errors (percent) while training, at the last iteration."""
     return {
         "Centre-crop error %": measured(own, "test"),
         "Training error %": measured(own, "train"),
         "Seeds": seeds(own),
     }
-
-
-def names_of(setting: Setting, published: Mapping[str, object], networks: Mapping[str, object]) -> list[str]:
-    """The paper's order, all of it or what was run of it; then the other networks."""
-    return list(dict.fromkeys([*(name for name in published if setting.full or name in networks), *networks]))
 
 
 def _papers_name(name: str, published: Published) -> str:

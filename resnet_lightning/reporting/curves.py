@@ -1,21 +1,21 @@
-"""Error curves in the paper's manner: training thin and dashed, test bold, one colour per depth, names at the ends."""
+"""Error curves in the paper's manner: training thin and dashed, test bold, names at the ends."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 from numpy.typing import NDArray
 
-from resnet_lightning.reporting.groups import Kind, Setting, by_network
+from resnet_lightning.reporting.cells import Kind
+from resnet_lightning.reporting.settings import Setting, by_network
 from resnet_lightning.runs.reading import Run
 
-# The palette of Okabe and Ito, told apart by colour-blind readers; 110 is black as in the paper.
-COLOURS = {20: "#E69F00", 32: "#56B4E9", 44: "#009E73", 56: "#D55E00", 110: "#000000", 1202: "#CC79A7"}
-COLOURS |= {18: "#0072B2", 34: "#D55E00"}  # of ImageNet, never in one figure with CIFAR-10's
-OTHER_COLOURS = ("#0072B2", "#7F7F7F", "#8C564B")
+if TYPE_CHECKING:  # matplotlib is imported when something is drawn
+    from matplotlib.axes import Axes
+
 LABEL_SIZE, TEXT_SIZE = 7.5, 8.0  # points
 LATE = 35_000  # iterations, where the panel of the deepest ResNets begins
 
@@ -35,7 +35,7 @@ class Curve:
     """The mean over seeds (percent) and its band, by iteration."""
 
     name: str
-    depth: int
+    colour: str
     iterations: NDArray[np.int64]
     mean: NDArray[np.float64]
     low: NDArray[np.float64]
@@ -47,8 +47,8 @@ class Curve:
         return float(self.mean[-1])
 
 
-def error_curves(runs: Sequence[Run], kind: Kind) -> list[Curve]:
-    """One curve per network over its finished runs; without any, one per run as far as it goes.
+def error_curves(runs: Sequence[Run], kind: Kind, shades: Mapping[str, str]) -> list[Curve]:
+    """One curve per network, in its shade, over its finished runs; without any, one per run as far as it goes.
 
     Iterations that not all finished runs have measured are left out: a mean over changing runs would jump.
     """
@@ -62,7 +62,7 @@ def error_curves(runs: Sequence[Run], kind: Kind) -> list[Curve]:
                 values = np.array([[curve[iteration] for iteration in common] for curve in curves])
                 label = name if finished else f"{name}, {members[0].state}"
                 bounds = values.mean(0), values.min(0), values.max(0)
-                found.append(Curve(label, own[0].depth, np.array(common), *bounds))
+                found.append(Curve(label, shades[name], np.array(common), *bounds))
     return found
 
 
@@ -70,9 +70,9 @@ def draw(axes: Axes, curves: Sequence[Curve], kind: Kind) -> None:
     """Draws the curves, without names."""
     style, width = ("--", 0.7) if kind == "train" else ("-", 1.6)
     for curve in curves:
-        axes.plot(curve.iterations, curve.mean, style, color=colour(curve.depth), linewidth=width)
+        axes.plot(curve.iterations, curve.mean, style, color=curve.colour, linewidth=width)
         if (curve.high > curve.low).any():
-            axes.fill_between(curve.iterations, curve.low, curve.high, color=colour(curve.depth), alpha=0.2, lw=0)
+            axes.fill_between(curve.iterations, curve.low, curve.high, color=curve.colour, alpha=0.2, lw=0)
 
 
 def name_ends(axes: Axes, curves: Sequence[Curve]) -> list[str]:
@@ -88,11 +88,11 @@ def name_ends(axes: Axes, curves: Sequence[Curve]) -> list[str]:
             curve.name,
             (last, curve.end),
             (last + 0.06 * (right - left), place),
-            color=colour(curve.depth),
+            color=curve.colour,
             fontsize=LABEL_SIZE,
             verticalalignment="center",
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colour(curve.depth), "linewidth": 0.5, "shrinkA": 3, "shrinkB": 1},
+            arrowprops={"arrowstyle": "-", "color": curve.colour, "linewidth": 0.5, "shrinkA": 3, "shrinkB": 1},
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5},
         )
     return [name for name, curve in furthest.items() if curve.end > top]
@@ -119,6 +119,8 @@ def spread(places: Sequence[float], gap: float, bottom: float, top: float) -> li
 
 def scale(axes: Axes, setting: Setting, highest: float, late: bool) -> None:
     """The paper's axes for its full length of training; otherwise from 0 to what there is."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
+
     if setting.full:
         frame = FRAMES[setting.papers]
         axes.set_ylim(frame.errors[0], frame.errors[-1])
@@ -146,8 +148,3 @@ def quiet(axes: Axes) -> None:
 
 def _ten_thousands(iteration: float, _: int | None) -> str:
     return f"{iteration / 1e4:g}"
-
-
-def colour(depth: int) -> str:
-    """The colour of a depth, the same in every figure."""
-    return COLOURS.get(depth) or OTHER_COLOURS[depth // 6 % len(OTHER_COLOURS)]

@@ -1,19 +1,18 @@
 """The degradation problem in one sentence: what depth costs in training error, without and with shortcuts."""
 
-from collections.abc import Sequence
-
-from resnet_lightning.reporting.groups import by_network, mean_error
-from resnet_lightning.runs.reading import Run
+from resnet_lightning.reporting.cells import mean_error
+from resnet_lightning.reporting.setting_tables import Networks
 
 
-def degradation_sentence(runs: Sequence[Run]) -> str:
+def degradation_sentence(networks: Networks) -> str:
     """The training errors (points of percent) of the shallowest and the deepest network, plain and ResNet (option A).
 
     Both depths must have finished in both families; otherwise the sentence is empty.
     """
-    means = {name: mean_error(own, "train") for name, own in by_network(runs).items()}
+    means = {name: mean_error(own, "train") for name, own in networks.items()}
     found = {name: error for name, error in means.items() if error is not None}
-    both = sorted({run.depth for run in runs if {f"plain-{run.depth}", f"ResNet-{run.depth}"} <= found.keys()})
+    depths = {own[0].depth for own in networks.values()}
+    both = sorted(depth for depth in depths if {f"plain-{depth}", f"ResNet-{depth}"} <= found.keys())
     if len(both) < 2:
         return ""
     low, high = both[0], both[-1]

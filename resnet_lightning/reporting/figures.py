@@ -1,20 +1,26 @@
-"""Figures 1, 4 and 6 from run folders in the paper's layout, and both families side by side."""
+"""Figures of error curves, a panel for each family of networks, in the paper's layout; and every figure's files."""
+
+from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
-
-from matplotlib import rc_context
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, NamedTuple
 
 from resnet_lightning.files import write_atomically
-from resnet_lightning.reporting.curves import FRAMES, LATE, TEXT_SIZE, draw, error_curves, name_ends, scale
-from resnet_lightning.reporting.groups import Kind, by_network, groups
+from resnet_lightning.reporting.cells import Kind
+from resnet_lightning.reporting.colours import colours
+from resnet_lightning.reporting.curves import FRAMES, LATE, TEXT_SIZE, Curve, draw, error_curves, name_ends, scale
+from resnet_lightning.reporting.settings import Setting, by_network, groups
 from resnet_lightning.runs.reading import Run
 
-DEEP = 110  # layers; deeper ResNets have a panel of their own
+if TYPE_CHECKING:  # matplotlib is imported when something is drawn
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+CURVES = "Curves of errors by iteration"  # what a figure of them shows, in words
+Curves = dict[Kind, list[Curve]]
 
 
 class Panel(NamedTuple):
@@ -25,73 +31,37 @@ class Panel(NamedTuple):
     late: bool = False  # only the later part of the full length, if the runs have come so far
 
 
-def figure1(runs: Sequence[Run]) -> Figure:
-    """Training and test error (percent) of the plain networks, in two panels.
+def family_curves(runs: Sequence[Run]) -> Figure:
+    """Training and test error (percent), in a panel for each family: without and with shortcuts.
 
     Raises:
         ValueError: if the runs are not all of one setting.
     """
-    plain = _plain(runs)
-    panels = [Panel("plain", plain, ("train",), "training error"), Panel("plain", plain, ("test",), "test error")]
-    return _figure(runs, panels)
+    return error_figure(runs, [Panel(family, own) for family, own in by_family(runs).items()])
 
 
-def figure4(runs: Sequence[Run]) -> Figure:
-    """Training error and validation error of centre crops (percent), of plain networks and of ResNets, in two panels.
+def by_family(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """The runs of each family of networks, plain ones and ResNets first, whether there are any or not."""
+    found: dict[str, list[Run]] = {"plain": [], "ResNet": []}
+    for own in by_network(runs).values():
+        found.setdefault(own[0].family, []).extend(own)
+    return found
 
-    Raises:
-        ValueError: if the runs are not all of one setting.
-    """
-    return degradation(runs)
 
-
-def figure6(runs: Sequence[Run]) -> Figure:
-    """Training and test error (percent) of plain networks, of ResNets, and of the deepest ResNets, in up to 3 panels.
+def error_figure(runs: Sequence[Run], panels: Sequence[Panel]) -> Figure:
+    """Panels of error curves below the setting's title; those without curves are left out.
 
     Raises:
         ValueError: if the runs are not all of one setting.
     """
-    residual = _residual(runs)
-    panels = [
-        Panel("plain", _plain(runs)),
-        Panel("ResNet", [run for run in residual if run.depth <= DEEP]),
-    ]
-    if any(run.depth > DEEP for run in residual):
-        panels.append(Panel("deepest ResNets", [run for run in residual if run.depth >= DEEP], late=True))
-    return _figure(runs, panels)
+    from matplotlib.figure import Figure
 
-
-def degradation(runs: Sequence[Run]) -> Figure:
-    """Training and test error (percent) without and with shortcuts, in two panels.
-
-    Raises:
-        ValueError: if the runs are not all of one setting.
-    """
-    return _figure(runs, [Panel("plain", _plain(runs)), Panel("ResNet", _residual(runs))])
-
-
-def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Writes name.png (200 dots per inch) and name.svg into the folder, which is made, and returns the two paths.
-
-    Raises:
-        OSError: if the folder cannot be written to.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{name}.png", folder / f"{name}.svg"]
-    with rc_context({"svg.hashsalt": name}):  # the same runs give the same bytes
-        for path in paths:
-            form = path.suffix[1:]
-            metadata = {"Date": None} if form == "svg" else None
-            write_atomically(path, partial(figure.savefig, format=form, dpi=200, metadata=metadata))
-    return paths
-
-
-def _figure(runs: Sequence[Run], panels: Sequence[Panel]) -> Figure:
     found = groups(runs)
     if len(found) > 1:
         titles = " | ".join(setting.title for setting, _ in found)
         raise ValueError(f"runs of {len(found)} settings cannot share a figure: {titles}")
-    drawn = [(panel, {kind: error_curves(panel.runs, kind) for kind in panel.kinds}) for panel in panels]
+    shades = colours(runs)
+    drawn = [(panel, {kind: error_curves(panel.runs, kind, shades) for kind in panel.kinds}) for panel in panels]
     drawn = [(panel, curves) for panel, curves in drawn if any(curves.values())]
     everything = [curve for _, curves in drawn for own in curves.values() for curve in own]
     width, height = 0.4 + 2.9 * max(1, len(drawn)), 2.8  # inches
@@ -100,27 +70,18 @@ def _figure(runs: Sequence[Run], panels: Sequence[Panel]) -> Figure:
         figure.text(0.5, 0.5, "nothing has been measured yet", ha="center", fontsize=TEXT_SIZE)
         return figure
     setting = found[0][0]
-    seeds = _seeds([run for panel, _ in drawn for run in panel.runs])
-    title = textwrap.wrap(f"{setting.title}; {seeds}", int(14 * width))
+    title = textwrap.wrap(
+        f"{setting.title}; {_seeds([run for panel, _ in drawn for run in panel.runs])}", int(14 * width)
+    )
     figure.suptitle("\n".join(title), fontsize=TEXT_SIZE + 0.5, y=0.985)
     top = 0.32 + 0.15 * len(title)  # inches
     # Fixed, since the names at the curves' ends need room that no automatic layout leaves.
     figure.subplots_adjust(0.45 / width, 0.58 / height, 1 - 0.85 / width, 1 - top / height, wspace=0.6)
+    highest = max(float(curve.high.max()) for curve in everything)
     hidden: dict[str, None] = {}
     for axes, (panel, curves) in zip(figure.subplots(1, len(drawn), squeeze=False)[0], drawn, strict=True):
-        for kind, own in curves.items():
-            draw(axes, own, kind)
-        late = panel.late and all(curve.iterations[-1] > LATE for own in curves.values() for curve in own)
-        scale(axes, setting, max(float(curve.high.max()) for curve in everything), late)
-        axes.set_title(panel.title, fontsize=TEXT_SIZE + 0.5)
-        axes.set_ylabel(f"{panel.measure} (%)", fontsize=TEXT_SIZE, labelpad=1)
-        # A run that has just begun has no test error yet.
-        tested = {curve.name for curve in curves.get("test", [])}
-        ends = [curve for kind, own in curves.items() for curve in own if kind == "test" or curve.name not in tested]
-        hidden |= dict.fromkeys(name_ends(axes, ends))
-    on = {run.evaluated_on for panel, _ in drawn for run in panel.runs if run.last("test/error") is not None}
-    caption = "dashed: training error; bold: "
-    caption += "validation error of centre crops" if on == {"validation"} else "test error"
+        hidden |= dict.fromkeys(_draw_panel(axes, panel, curves, setting, highest))
+    caption = _kinds_of_error([run for panel, _ in drawn for run in panel.runs])
     if any((curve.high > curve.low).any() for curve in everything):
         caption += "; lines: mean of the seeds, bands: lowest to highest"
     if hidden:
@@ -129,6 +90,28 @@ def _figure(runs: Sequence[Run], panels: Sequence[Panel]) -> Figure:
     figure.subplots_adjust(bottom=(0.46 + 0.12 * len(lines)) / height)
     figure.text(0.5, 0.02, "\n".join(lines), ha="center", fontsize=TEXT_SIZE - 1, color="#444444")
     return figure
+
+
+def _draw_panel(axes: Axes, panel: Panel, curves: Curves, setting: Setting, highest: float) -> list[str]:
+    """Draws the curves up to the highest error (percent) with their names; those whose ends are out of sight."""
+    for kind, own in curves.items():
+        draw(axes, own, kind)
+    late = panel.late and all(curve.iterations[-1] > LATE for own in curves.values() for curve in own)
+    scale(axes, setting, highest, late)
+    axes.set_title(panel.title, fontsize=TEXT_SIZE + 0.5)
+    axes.set_ylabel(f"{panel.measure} (%)", fontsize=TEXT_SIZE, labelpad=1)
+    # A run that has just begun has no test error yet.
+    tested = {curve.name for curve in curves.get("test", [])}
+    return name_ends(
+        axes, [curve for kind, own in curves.items() for curve in own if kind == "test" or curve.name not in tested]
+    )
+
+
+def _kinds_of_error(runs: Sequence[Run]) -> str:
+    on = {run.evaluated_on for run in runs if run.last("test/error") is not None}
+    return (
+        f"dashed: training error; bold: {'validation error of centre crops' if on == {'validation'} else 'test error'}"
+    )
 
 
 def _seeds(runs: Sequence[Run]) -> str:
@@ -140,9 +123,19 @@ def _seeds(runs: Sequence[Run]) -> str:
     return f"{fewest} to {most} seeds" if fewest < most else f"{most} seed{'s' if most > 1 else ''} each"
 
 
-def _plain(runs: Sequence[Run]) -> list[Run]:
-    return [run for run in runs if run.shortcut == "none"]
+def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Writes name.png (200 dots per inch) and name.svg into the folder, which is made, and returns the two paths.
 
+    Raises:
+        OSError: if the folder cannot be written to.
+    """
+    from matplotlib import rc_context
 
-def _residual(runs: Sequence[Run]) -> list[Run]:
-    return [run for run in runs if run.shortcut != "none"]
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{name}.png", folder / f"{name}.svg"]
+    with rc_context({"svg.hashsalt": name}):  # the same runs give the same bytes
+        for path in paths:
+            form = path.suffix[1:]
+            metadata = {"Date": None} if form == "svg" else None
+            write_atomically(path, partial(figure.savefig, format=form, dpi=200, metadata=metadata))
+    return paths

@@ -1,6 +1,7 @@
 """A study as one HTML file that can be mailed: figures, tables, and the runs with their configurations."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,17 +9,26 @@ from xml.etree.ElementTree import Element
 
 from resnet_lightning.errors import BadInput
 from resnet_lightning.files import write_text
-from resnet_lightning.reporting.cells import TESTING, evaluated
+from resnet_lightning.reporting.cells import NOTHING, TESTING, evaluated, measured
 from resnet_lightning.reporting.comparison import describe
-from resnet_lightning.reporting.groups import NOTHING, by_network, groups, measured
 from resnet_lightning.reporting.page_elements import as_text, grid, image, make, row
 from resnet_lightning.reporting.page_style import STYLE
+from resnet_lightning.reporting.settings import by_network, groups, name_of
 from resnet_lightning.reporting.table import WORDS, Table
 from resnet_lightning.runs.folder import read_json
 from resnet_lightning.runs.reading import Run
 
 PAPER = "https://arxiv.org/abs/1512.03385"
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # a browser then loads nothing from anywhere
+WIDE = 8  # columns; a figure is beside a table that has no more
+
+
+class Picture(NamedTuple):
+    """A figure as an SVG file, what it shows, for those who cannot see it, and the setting of its runs, in words."""
+
+    path: Path
+    words: str
+    setting: str
 
 
 class Listed(NamedTuple):
@@ -31,14 +41,14 @@ class Listed(NamedTuple):
 
     @property
     def name(self) -> str:
-        return self.run.network if self.run.weights else f"{self.run.network}, seed {self.run.seed}"
+        return name_of(self.run) if self.run.weights else f"{name_of(self.run)}, seed {self.run.seed}"
 
 
 def write_page(
     title: str,
     section: str,
     tables: Sequence[Table],
-    figures: Sequence[tuple[Path, str]],
+    figures: Sequence[Picture],
     runs: Sequence[Run],
     folder: Path,
     name: str,
@@ -47,7 +57,7 @@ def write_page(
 
     Args:
         section: of the paper, which the study follows.
-        figures: SVG files, each with what it shows in words, for those who cannot see it.
+        figures: each is shown with the first table of its setting.
 
     Raises:
         OSError: if a figure or a configuration cannot be read, or the folder cannot be written to.
@@ -58,8 +68,7 @@ def write_page(
     content = [
         make("h1", title),
         make("p", f"After section {section} of ", paper, f" (He, Zhang, Ren and Sun, 2015): {beside}"),
-        *(image(path, words) for path, words in figures),
-        *(_results(table, listed) for table in tables),
+        *_results(tables, figures, listed),
     ]
     if listed:
         content += [make("h2", "Runs"), _runs(listed)]
@@ -90,19 +99,61 @@ def _list(runs: Sequence[Run]) -> list[Listed]:
     return found
 
 
-def _results(table: Table, listed: Sequence[Listed]) -> Element:
-    """A table whose networks are links to their first runs."""
-    # Every table's title ends with its setting's.
-    own = [place for place in reversed(listed) if table.title.endswith(place.setting)]
-    links = {place.run.network: f"#run-{place.number}" for place in own}
+def _results(tables: Sequence[Table], figures: Sequence[Picture], listed: Sequence[Listed]) -> list[Element]:
+    """A section for each table, with its figures; then figures without a table."""
+    counts = Counter(note for table in tables for note in [*table.notes, *table.caveats])
+    shared = {note: number for number, note in enumerate((note for note in counts if counts[note] > 1), start=1)}
+    left, said = list(figures), set[str]()
+    sections = []
+    for table in tables:
+        own = [picture for picture in left if picture.setting == table.setting]
+        left = [picture for picture in left if picture not in own]
+        sections.append(_section(table, own, _notes(table, shared, said), listed))
+    return sections + [make("section", image(picture.path, picture.words)) for picture in left]
+
+
+def _notes(table: Table, shared: Mapping[str, int], said: set[str]) -> Element:
+    """What is said of a table; what several share is said once, at the first of them, with a number for the others."""
+    paragraphs, links = [], []
+    for note in [*table.notes, *table.caveats]:
+        number = shared.get(note)
+        if note in said:
+            links.append(number)
+        elif number:
+            mark = make("span", f"{number}", class_="number")
+            paragraphs.append(make("p", mark, f" {note}", class_="notes", id=f"note-{number}"))
+            said.add(note)
+        else:
+            paragraphs.append(make("p", note, class_="notes"))
+    if links:
+        each = [make("a", f"{number}", href=f"#note-{number}") for number in sorted(filter(None, links))]
+        separated = [part for link in each for part in (", ", link)][1:]
+        paragraphs.append(make("p", "Notes above: ", *separated, class_="notes"))
+    return make("div", *paragraphs)
+
+
+def _section(table: Table, pictures: Sequence[Picture], notes: Element, listed: Sequence[Listed]) -> Element:
+    """A table below its title: beside its figures, with what is said of it, or below them if it is wide."""
+    content = [_grid(table, listed), notes]
+    if pictures:
+        figures = make("div", *(image(picture.path, picture.words) for picture in pictures), class_="figures")
+        if len(table.columns) > WIDE:
+            content = [make("div", figures, notes, class_="pair"), content[0]]
+        else:
+            content = [make("div", figures, make("div", *content), class_="pair")]
+    return make("section", make("h2", table.title), *content)
+
+
+def _grid(table: Table, listed: Sequence[Listed]) -> Element:
+    """The table itself, whose networks are links to their first runs."""
+    links = {name_of(place.run): f"#run-{place.number}" for place in reversed(listed) if place.setting == table.setting}
     rows = []
     for name, *others in table.rows:
         # ResNet-34 is ResNet-34 A in the tables that have B and C.
         link = links.get(name) or links.get(name.removesuffix(" A"))
         cells = [make("a", name, href=link) if link else name, *others]
         rows.append(row(table.columns, WORDS, cells))
-    notes = [make("p", note, class_="notes") for note in table.notes]
-    return make("section", grid(table.title, table.columns, WORDS, [make("tbody", *rows)]), *notes)
+    return grid(table.title, table.columns, WORDS, [make("tbody", *rows)])
 
 
 def _runs(listed: Sequence[Listed]) -> Element:
@@ -120,9 +171,8 @@ def _runs(listed: Sequence[Listed]) -> Element:
             bodies[place.setting] = make("tbody", make("tr", heading))
         shown = [cells[column] for column in columns]
         bodies[place.setting].append(row(columns, words, shown, id=f"run-{place.number}"))
-    return grid(
-        "Errors at the last iteration; each run leads to its configuration", columns, words, list(bodies.values())
-    )
+    caption = "Errors are those of the last iteration. Each run is a link to its configuration."
+    return grid("Runs", columns, words, list(bodies.values()), caption)
 
 
 def _row(place: Listed) -> dict[str, Element | str]:

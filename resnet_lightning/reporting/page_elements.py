@@ -6,7 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree.ElementTree import Element, tostring
 
-LINES = ("head", "meta", "title", "style", "h1", "h2", "p", "figure", "section", "caption", "tr", "tbody", "details")
+LINES = (
+    "head",
+    "meta",
+    "title",
+    "style",
+    "h1",
+    "h2",
+    "p",
+    "figure",
+    "section",
+    "caption",
+    "tr",
+    "tbody",
+    "details",
+    "li",
+)
 
 
 def make(tag: str, *children: Element | str, **attributes: str) -> Element:
@@ -47,12 +62,20 @@ def image(path: Path, alt: str) -> Element:
     return make("figure", scrolling(make("img", src=source, alt=alt), "Figure"))
 
 
-def grid(title: str, columns: Sequence[str], words: Sequence[str], bodies: Sequence[Element]) -> Element:
-    """A table of body elements under its title; columns of words are left-aligned, all others hold numbers."""
+def grid(
+    title: str, columns: Sequence[str], words: Sequence[str], bodies: Sequence[Element], caption: str = ""
+) -> Element:
+    """A table of body elements; columns of words are left-aligned, all others hold numbers.
+
+    Args:
+        title: for those who cannot see what stands above it.
+        caption: above it.
+    """
     # No line of a heading begins with the unit.
     heads = [make("th", column.replace(" %", "\xa0%"), scope="col", **_side(column, words)) for column in columns]
     head = make("thead", make("tr", *heads))
-    return scrolling(make("table", make("caption", make("span", title)), head, *bodies), title)
+    above = [make("caption", make("span", caption))] * bool(caption)
+    return scrolling(make("table", *above, head, *bodies, aria_label=title), title)
 
 
 def row(columns: Sequence[str], words: Sequence[str], cells: Sequence[Element | str], **attributes: str) -> Element:

@@ -18,22 +18,28 @@ main { max-width: 72rem; margin: 0 auto; padding: clamp(1.25rem, 4vw, 3.5rem) cl
 p { max-width: 40rem; text-wrap: pretty; }
 h1 { max-width: 46rem; margin: 0 0 .75rem; font-size: clamp(1.4rem, 1.1rem + 1.4vw, 1.9rem); font-weight: 650;
   line-height: 1.2; letter-spacing: -.011em; text-wrap: balance; }
-h2 { margin: 3.5rem 0 .75rem; font-size: 1.2rem; line-height: 1.3; font-weight: 650; }
+h2 { margin: 3rem 0 .9rem; font-size: 1.2rem; line-height: 1.3; font-weight: 650; text-wrap: balance; }
 p { margin: .5rem 0; }
 a { color: var(--link); text-decoration-thickness: .06em; text-underline-offset: .18em; }
 :focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
 .scrolling { overflow-x: auto; }
 
-figure { margin: 2rem 0; }
+figure { margin: 0 0 1rem; }
+.pair { display: flex; flex-wrap: wrap; gap: 1.5rem 2.5rem; align-items: flex-start; }
+.pair > * { min-width: 0; max-width: 100%; }
+@media (min-width: 60rem) {
+  .pair > .figures { flex: 1 1 28rem; max-width: 34rem; }
+  .pair > :last-child { flex: 0 1 auto; max-width: max(26rem, 50%); }
+}
 figure .scrolling { width: fit-content; max-width: 100%; padding: var(--card, 0);
   box-sizing: border-box; border-radius: 6px; background: #fff; }
 img { display: block; }
 @media (min-width: 60rem) { img { max-width: 100%; height: auto; zoom: 1.2; } }
 
-section { margin: 2.75rem 0; }
+.number { font-size: .8em; font-weight: 600; margin-right: .2em; }
+p:target { background: var(--tint); }
 table { border-collapse: collapse; font-size: .875rem; line-height: 1.4; }
-caption { padding: 0 0 .6rem; text-align: left; font-size: 1rem; font-weight: 600; }
-h2 + .scrolling caption { color: var(--quiet); font-size: .875rem; font-weight: 400; }
+caption { padding: 0 0 .6rem; text-align: left; color: var(--quiet); font-size: .875rem; }
 caption span, th[scope=rowgroup] span { position: sticky; left: 0; display: inline-block;
   max-width: min(40rem, calc(100vw - 2rem)); }
 th, td { padding: .34rem 0 .34rem 1.4rem; text-align: right; vertical-align: baseline; font-weight: 400;
@@ -45,7 +51,7 @@ tbody tr { border-bottom: 1px solid var(--line); }
 tbody:last-child tr:last-child { border-bottom-color: var(--strong); }
 .words { text-align: left; }
 td.words { white-space: normal; min-width: 8rem; }
-h2 + .scrolling td { white-space: nowrap; min-width: 0; }
+main > .scrolling td { white-space: nowrap; min-width: 0; }
 tr > :first-child { padding-left: 0; }
 tr > th[scope=row], thead th:first-child { position: sticky; left: 0; background: var(--page); padding-right: .5rem; }
 th[scope=rowgroup] { padding: 1.1rem 0 .34rem; font-weight: 600; white-space: normal; }
@@ -66,13 +72,14 @@ pre { margin: 0 0 1rem; padding: .9rem 1rem; overflow-x: auto; border-radius: 6p
     --link: #000; --card: 0; font-size: 10pt; }
   main { max-width: none; padding: 0; }
   .scrolling { overflow: visible; }
+  .pair { display: block; }
   img { max-width: 100%; height: auto; zoom: 1; }
   figure, tr, caption { break-inside: avoid; }
   thead { display: table-header-group; }
   h1, h2, caption, thead, th[scope=rowgroup] { break-after: avoid; }
   table { width: 100%; font-size: 8pt; }
   section table { break-inside: avoid; }
-  th, td, h2 + .scrolling td { white-space: normal; padding-left: .8em; }
+  th, td, main > .scrolling td { white-space: normal; padding-left: .8em; }
   .words:not(:first-child) { min-width: 0; padding-left: 1.6em; }
   tr > th[scope=row], thead th:first-child { position: static; white-space: nowrap; }
   a { text-decoration: none; }

@@ -23,12 +23,25 @@ WIDE = 110  # characters
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells under a title, in the order in which they are shown; the notes go below."""
+    """Rows of cells under a title, in the order in which they are shown.
+
+    Args:
+        notes: paragraphs below it.
+        caveats: sentences that tables of one kind share, in the last paragraph.
+        setting: what its runs have in common, in words, by which figures of the same runs find it.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
+    caveats: tuple[str, ...] = ()
+    setting: str = ""
+
+    @property
+    def paragraphs(self) -> list[str]:
+        """All that is said below it."""
+        return [*self.notes, *[" ".join(self.caveats)] * bool(self.caveats)]
 
 
 def write_tables(tables: Sequence[Table], folder: Path, name: str) -> list[Path]:
@@ -53,7 +66,7 @@ def to_markdown(table: Table) -> str:
     shown = [column not in SAID_BY_TITLE for column in table.columns]
     rule = ["---" if column in WORDS else "---:" for column in table.columns]
     body = "".join(line(list(compress(cells, shown))) for cells in (table.columns, rule, *table.rows))
-    return f"**{table.title}**\n\n{body}" + "".join(f"\n{note}\n" for note in table.notes)
+    return f"**{table.title}**\n\n{body}" + "".join(f"\n{note}\n" for note in table.paragraphs)
 
 
 def to_csv(tables: Sequence[Table]) -> str:
@@ -80,6 +93,12 @@ def show_tables(tables: Sequence[Table], console: Console) -> None:
             grid.add_row(*map(Text, compress(row, shown)))
         console.print(Text(table.title, style="bold"))
         console.print(grid)
-        for note in table.notes:
+        for note in table.paragraphs:
             console.print(Text(note, style="dim"))
         console.print()
+
+
+def print_tables(tables: Sequence[Table]) -> None:
+    """Prints them on standard output: wide ones are cut where a terminal ends, and never in a file."""
+    console = Console()
+    show_tables(tables, console if console.is_terminal else Console(width=200))

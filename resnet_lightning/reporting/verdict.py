@@ -6,8 +6,6 @@ from math import sqrt
 from statistics import mean, variance
 from typing import Any
 
-from scipy.special import stdtrit
-
 MARGIN = 0.5  # points of percent that count as nothing
 SEEDS = 3  # from which on an interval is given
 
@@ -53,6 +51,8 @@ def compare(ours: Sequence[float], published: float, entry: Mapping[str, Any]) -
     difference = mean(ours) - published
     if len(ours) < SEEDS:
         return Comparison(difference)
+    from scipy.special import stdtrit  # its import takes longer than a report without it
+
     parts = [(variance(ours) / len(ours), len(ours) - 1)]
     if "std" in entry:
         parts.append((entry["std"] ** 2 / entry["runs"], entry["runs"] - 1))

@@ -8,11 +8,13 @@ import lightning
 import torch
 from lightning import Trainer
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from safetensors.torch import load_file
 
 from resnet_lightning.errors import BadInput
 from resnet_lightning.files import is_disk_full, write_atomically, write_text
 from resnet_lightning.runs.checkpoints import checkpoints, checksum_file, is_whole, iteration_of, newest_checkpoint
 from resnet_lightning.runs.locks import check_lock
+from resnet_lightning.training.weights import weights_in
 
 KEPT = 2
 
@@ -67,25 +69,17 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         try:
             if not is_whole(path):
                 raise ValueError("its checksum is another")
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-            if checkpoint and all(isinstance(value, torch.Tensor) for value in checkpoint.values()):
-                checkpoint = bare_weights(checkpoint, path.name)
-            checkpoint["state_dict"]
+            contents = (
+                load_file(str(path)) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+            )
+            weights = weights_in(contents)
         except Exception as error:
             reason = str(error).split(". ")[0] or type(error).__name__  # what torch says next is advice to programmers
-            raise BadInput(
-                f"{path} is damaged, or no checkpoint of this program ({reason}): if it is a run's own, delete it to "
-                "go on from the one before"
-            ) from error
-        return checkpoint
-
-
-def bare_weights(weights: dict[str, torch.Tensor], name: str) -> dict[str, Any]:
-    """A checkpoint of a file that holds a network's weights alone, such as torchvision's."""
-    state = {f"network.{key}": value for key, value in weights.items()}
-    for key in [key for key in state if key.endswith("running_mean")]:  # older files lack the counters
-        state.setdefault(key.replace("running_mean", "num_batches_tracked"), torch.tensor(0))
-    return {"state_dict": state, "network": name, "pytorch-lightning_version": lightning.__version__}
+            aside = ": move it away to go on from the one before" if iteration_of(path) else ""
+            raise BadInput(f"{path} is damaged, or no file of weights ({reason}){aside}") from error
+        if isinstance(contents, dict) and "pytorch-lightning_version" in contents:
+            return contents
+        return {"state_dict": weights, "pytorch-lightning_version": lightning.__version__}
 
 
 def save_unless_whole(trainer: Trainer, path: Path) -> None:

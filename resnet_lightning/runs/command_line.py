@@ -1,5 +1,6 @@
 """A command line becomes a prepared run: its settings, name and folder, network and data."""
 
+import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-from jsonargparse import ActionConfigFile, Namespace  # type: ignore[attr-defined]
+from jsonargparse import ActionConfigFile, ArgumentError, Namespace  # type: ignore[attr-defined]
 from lightning import LightningDataModule, Trainer, seed_everything
 from lightning.pytorch.cli import LightningArgumentParser
 
 from resnet_lightning.errors import BadInput
+from resnet_lightning.runs.experiments import experiment_files, is_shipped
 from resnet_lightning.runs.folder import check_yaml, run_folder
-from resnet_lightning.runs.naming import config_files, describe
+from resnet_lightning.runs.identity import configuration_hash
+from resnet_lightning.runs.misspelt import explain
+from resnet_lightning.runs.naming import config_files, describe, with_files_found
+from resnet_lightning.runs.resume import precision_of
 from resnet_lightning.runs.trainers import check_settings, fill_in
 from resnet_lightning.training.classifier import Classifier
 
@@ -63,11 +68,18 @@ def prepare(arguments: Sequence[str], command: str = "fit", watched: bool = True
     Raises:
         BadInput, ArgumentError: if something given makes no sense.
     """
+    for package in ("lightning.pytorch", "lightning.fabric"):  # whose import has set their levels
+        logging.getLogger(package).setLevel(logging.WARNING)
     for path in config_files(arguments):
         check_yaml(path)
+    arguments = with_files_found(arguments)
     experiment, changes = describe(arguments)
     parser = make_parser(command)
-    config = parser.parse_args(list(arguments))
+    try:
+        config = parser.parse_args(list(arguments))
+    except ArgumentError as error:
+        names = [action.dest for action in parser._actions]
+        raise BadInput(explain(error, names, arguments)) from error
     seed = config.seed_everything
     if not 0 <= int(seed) < 2**32:
         raise BadInput(f"seed_everything {seed}: expected 0 to {2**32 - 1}")
@@ -78,12 +90,17 @@ def prepare(arguments: Sequence[str], command: str = "fit", watched: bool = True
         folder = folder_of_weights(config.config or [], checkpoint) or run_folder(
             experiment, [*changes, f"{WEIGHTS}={checkpoint.stem}"], int(seed)
         )
-    fill_in(config)
-    check_settings(config)
+    if command == "fit" and config.trainer.precision is None:
+        config.trainer.precision = precision_of(folder)
+    fill_in(config, arguments)
+    check_settings(config, command)
     text = parser.dump(config, skip_unset=False)
     if not watched:
         config.trainer.callbacks, config.trainer.logger = None, False
-    made = parser.instantiate(config)
+    try:
+        made = parser.instantiate(config)
+    except ImportError as error:  # of what a logger or callback needs
+        raise BadInput(f"a package is missing: {error}") from error
     return PreparedRun(
         command=command,
         config=config,
@@ -97,6 +114,19 @@ def prepare(arguments: Sequence[str], command: str = "fit", watched: bool = True
         settings=dict(vars(made.trainer)),
         checkpoint=checkpoint,
     )
+
+
+def is_as_shipped(run: PreparedRun) -> bool:
+    """Whether every setting is that of the experiment's own files, named there or not."""
+    if run.changes or not is_shipped(run.text, run.experiment):
+        return False
+    parser = make_parser("fit")
+    shipped = parser.parse_args([f"--config={path}" for path in experiment_files(run.experiment)])
+    shipped.seed_everything = run.config.seed_everything
+    if "root" in run.config.data.init_args:
+        shipped.data.init_args.root = run.config.data.init_args.root
+    fill_in(shipped)
+    return configuration_hash(parser.dump(shipped, skip_unset=False)) == configuration_hash(run.text)
 
 
 def make_parser(command: str) -> LightningArgumentParser:

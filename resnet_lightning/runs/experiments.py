@@ -1,4 +1,4 @@
-"""The experiments folder: an experiment's files, how they are laid over each other, and which runs are as shipped."""
+"""The experiments folder, here or in the package: which files are an experiment, and which runs are as shipped."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,13 +9,23 @@ import yaml
 from resnet_lightning.runs.identity import callbacks_of, flat, listed, not_watching, only_watches, settings
 
 EXPERIMENTS = "experiments"
+PACKAGED = Path(__file__).parents[1] / EXPERIMENTS
 
 
 def experiment_files(experiment: str) -> list[Path]:
     """The files of an experiment, such as cifar10/table6/resnet20: the base.yaml nearest to it, if any, and its own."""
     leaf = Path(EXPERIMENTS, f"{experiment}.yaml")
-    base = next((folder / "base.yaml" for folder in leaf.parents if (folder / "base.yaml").exists()), None)
-    return [base, leaf] if base else [leaf]
+    bases = (find_file(folder / "base.yaml") for folder in leaf.parents[:-1])
+    base = next((path for path in bases if path.exists()), None)
+    return [base, find_file(leaf)] if base else [find_file(leaf)]
+
+
+def find_file(path: Path) -> Path:
+    """A file of the experiments folder here or, where there is none, the one that came with the package."""
+    if path.exists() or path.parts[:1] != (EXPERIMENTS,):
+        return path
+    packaged = PACKAGED.joinpath(*path.parts[1:])
+    return packaged if packaged.exists() else path
 
 
 def as_shipped(info: dict[str, Any], config: str) -> bool:
@@ -50,8 +60,11 @@ def shipped_settings(experiment: str) -> dict[str, Any]:
     """The settings that an experiment's files name, without the seed; nothing if there are no such files."""
     files = experiment_files(experiment)
     config = merged(files)
-    if not config or not files[-1].is_file():
-        return {}
+    return named_settings(config) if config and files[-1].is_file() else {}
+
+
+def named_settings(config: dict[str, Any]) -> dict[str, Any]:
+    """The settings of the experiment that a configuration names, by dotted name, without seed and precision."""
     others = not_watching(callbacks_of(config))
     named = {key: value for key, value in flat(config) if not only_watches(key, value, not others)}
     for key in ("seed_everything", "trainer.precision"):

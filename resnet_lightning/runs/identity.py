@@ -55,13 +55,14 @@ def settings(config: dict[str, Any]) -> dict[str, Any]:
     """The settings of a run's configuration that are the experiment: by dotted name, with init_args."""
     others = not_watching(callbacks_of(config))
     found = {key: value for key, value in flat(config) if not only_watches(key, value, not others)}
-    if "trainer.logger" in dict(flat(config)):
+    trainer = config.get("trainer") or {}
+    if "logger" in trainer:
         found["trainer.logger"] = None  # it only watches; so in the hash of every run of before
     if found.get("trainer.precision") in DEFAULT_PRECISIONS:
         found.pop("trainer.precision", None)
     if others:
         found["trainer.callbacks"] = others
-    fill_in_looks(found, config.get("trainer") or {})
+    fill_in_looks(found, trainer)
     return found
 
 

@@ -1,5 +1,6 @@
 """The life of a training run: locked, begun or taken up again, trained to its last iteration, and given a result."""
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,19 +8,22 @@ from typing import Any
 import yaml
 from lightning import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import Logger
 
 from resnet_lightning.data.batches import share_of
+from resnet_lightning.data.protocol import counts_itself, damaged_images, size, tested_set, title
 from resnet_lightning.errors import BadInput, Diverged
 from resnet_lightning.files import remove_unfinished
 from resnet_lightning.runs.checkpoint_io import save_unless_whole
 from resnet_lightning.runs.checkpoints import checkpoint_file, checkpoints, newest_whole_checkpoint
-from resnet_lightning.runs.command_line import PreparedRun
+from resnet_lightning.runs.command_line import PreparedRun, is_as_shipped
+from resnet_lightning.runs.ending import refuse_early_end
 from resnet_lightning.runs.folder import make_folder, read_json, refuse_earlier_name, refuse_other_configuration
 from resnet_lightning.runs.locks import locked
 from resnet_lightning.runs.metrics_logger import MetricsFile
 from resnet_lightning.runs.progress import Progress
 from resnet_lightning.runs.record import RunRecord, Tracker
-from resnet_lightning.runs.resume import ExactResume, take_as_many_threads
+from resnet_lightning.runs.resume import ExactResume, refuse_other_precision, take_as_many_threads
 from resnet_lightning.runs.stop import StopWhenAsked, interruptible
 from resnet_lightning.runs.trainers import make_trainer
 from resnet_lightning.training.devices import device_name
@@ -36,12 +40,15 @@ def fit(run: PreparedRun, track: Callable[[PreparedRun], Tracker] | None = None)
         Occupied: if another process is at work on it.
         Diverged: if the loss is no number any more; the result says so.
     """
+    if run.config.trainer.fast_dev_run:
+        try_out(run)
+        return
     if over := look_into_folder(run):
         print(f"{run.folder} is {over['state']} already: delete it to run it again")
         return
-    record = RunRecord(run.folder, run.identity, run.text)
-    tracker = track(run) if track else None
-    loggers: list[Any] = [MetricsFile(run.folder / "metrics.csv"), *([tracker] if tracker else [])]
+    record = RunRecord(run.folder, run.identity | {"as_shipped": is_as_shipped(run)}, run.text)
+    tracker = track(run) if track and run.config.trainer.logger is not False else None
+    loggers = [MetricsFile(run.folder / "metrics.csv"), *([tracker] if tracker else []), *own_loggers(run)]
     trainer = make_trainer(run, list_callbacks(run, record), loggers)
     check_before_writing(run, trainer)
     make_folder(run.folder / "checkpoints")
@@ -52,6 +59,7 @@ def fit(run: PreparedRun, track: Callable[[PreparedRun], Tracker] | None = None)
         start = begin(run, trainer)
         try:
             trainer.fit(run.model, datamodule=run.data, ckpt_path=start, weights_only=run.config.weights_only)
+            refuse_early_end(trainer, run.folder, run.config.trainer.max_steps)
             finish(run, trainer, record)
         except Diverged as error:
             if trainer.is_global_zero:
@@ -60,6 +68,24 @@ def fit(run: PreparedRun, track: Callable[[PreparedRun], Tracker] | None = None)
         finally:
             if tracker:
                 tracker.close()
+
+
+def try_out(run: PreparedRun) -> None:
+    """Lightning's fast_dev_run: some batches of training and of each evaluation, in a folder that goes away."""
+    with tempfile.TemporaryDirectory() as folder:
+        run.folder = Path(folder)
+        trainer = make_trainer(run)
+        trainer.fit(run.model, datamodule=run.data)
+        if size(run.data, "test"):
+            trainer.test(run.model, datamodule=run.data, verbose=False)
+    batches = int(run.config.trainer.fast_dev_run)
+    print(f"fast_dev_run: training and evaluation work on {batches} batch{'es' * (batches > 1)}; nothing was kept")
+
+
+def own_loggers(run: PreparedRun) -> list[Any]:
+    """The loggers that the configuration names."""
+    given = run.settings["logger"]
+    return [one for one in (given if isinstance(given, list) else [given]) if isinstance(one, Logger)]
 
 
 def look_into_folder(run: PreparedRun) -> dict[str, Any] | None:
@@ -104,11 +130,15 @@ def check_before_writing(run: PreparedRun, trainer: Trainer) -> None:
         run.model.optimizer(run.model.network.parameters())
     except ValueError as error:
         raise BadInput(f"model.optimizer: {error}") from error
+    refuse_other_precision(run.folder, trainer.precision)
     if trainer.is_global_zero:
         run.data.prepare_data()
         run.data.setup("fit")
-    images, each = share_of(run.data.batch_size, trainer.world_size), run.model.batch_norm_images
-    if each is not None and images % each:
+        if not size(run.data, "test") and not size(run.data, "val"):
+            raise BadInput(f"{title(run.data)} has nothing to evaluate: expected a test_dataloader or a val_dataloader")
+    batch, each = getattr(run.data, "batch_size", None), run.model.batch_norm_images
+    images = share_of(batch, trainer.world_size) if isinstance(batch, int) else None
+    if images is not None and each is not None and images % each:
         raise BadInput(f"batch_norm_images {each}: each device has {images} images of a batch")
 
 
@@ -133,11 +163,10 @@ def finish(run: PreparedRun, trainer: Trainer, record: RunRecord) -> None:
     iteration = trainer.global_step
     if iteration % run.config.checkpoint_every:  # not saved, or only by an earlier session
         save_unless_whole(trainer, checkpoint_file(run.folder, iteration))
-    data = run.data
-    name = "test" if data.size("test") else "val"  # ImageNet's test labels are not public
+    name = tested_set(run.data)
     evaluate = trainer.test if name == "test" else trainer.validate
     evaluate(run.model, datamodule=run.data, verbose=False)
-    check_count(trainer, data, name)
+    check_count(trainer, run.data, name)
     if trainer.is_global_zero:
         result = record.finish(trainer, run.model, "finished", iteration)
         print(
@@ -148,12 +177,12 @@ def finish(run: PreparedRun, trainer: Trainer, record: RunRecord) -> None:
 
 
 def check_count(trainer: Trainer, data: Any, name: str, of: str | None = None) -> None:
-    """Raises RuntimeError unless an evaluation has counted every image of a set once.
+    """Raises RuntimeError unless an evaluation has counted every image of a set once, where the data says how many.
 
     Args:
         name: of the evaluation, as metrics call it.
         of: the set that it looked at, if that has another name.
     """
-    counted, expected = int(trainer.callback_metrics[f"{name}/images"]), data.size(of or name)
-    if counted + data.damaged_images < expected or counted > expected:
+    counted, expected = int(trainer.callback_metrics[f"{name}/images"]), size(data, of or name)
+    if counts_itself(data) and (counted + damaged_images(data) < expected or counted > expected):
         raise RuntimeError(f"{counted:,} images were counted instead of {expected:,}")

@@ -14,6 +14,7 @@ from pathlib import Path
 from flufl.lock import Lock, NotLockedError, TimeOutError
 from psutil import pid_exists
 
+from resnet_lightning.compat import break_unreadable, name_host
 from resnet_lightning.errors import BadInput, Occupied
 
 SECONDS_WITHOUT_LIFE = 60  # after which a lock is stale; the clocks of all nodes have to agree within half of that
@@ -27,25 +28,12 @@ HELD: dict[Path, "RunLock"] = {}  # this process's locks, by the run's folder
 logging.getLogger("flufl.lock").setLevel(logging.CRITICAL)  # it reports every stale lock as an error
 
 
-class HostLock(Lock):
-    """A lock that takes a process for dead only where its number means the same: on one host, boot and container.
-
-    flufl.lock goes by the full host name, which may be "localhost" on every node.
-    """
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(str(path), lifetime=SECONDS_WITHOUT_LIFE)
-        self._hostname = socket.gethostname() + HOST_END + host_identity()
-        self._set_claimfile()
-
-    def _break(self) -> None:
-        try:
-            _ = self.details
-        except (NotLockedError, ValueError):
-            # Empty, or zeros: what a machine that lost its power may leave. flufl.lock would respect it for ever.
-            Path(self._lockfile).unlink(missing_ok=True)
-        else:
-            super()._break()
+def host_lock(path: Path) -> Lock:
+    """A lock that takes a process for dead only where its number means the same: on one host, boot and container."""
+    lock = Lock(str(path), lifetime=SECONDS_WITHOUT_LIFE)
+    name_host(lock, socket.gethostname() + HOST_END + host_identity())
+    break_unreadable(lock)
+    return lock
 
 
 @cache
@@ -59,11 +47,11 @@ def host_identity() -> str:
 
 
 class RunLock:
-    """Whoever holds it is the only one to work on what a result file will say.
+    """Lets one process at a time work on a run, or on one of its evaluations.
 
-    The lock is a hard link, which NFS makes for one process alone (flufl.lock), and its time stamp lies in the future
-    as long as its holder gives signs of life. One whose process has died on this machine is stale at once, any other
-    one after a minute.
+    The lock is a hard link, since of many processes only one can make it, on NFS too (flufl.lock). Its holder sets its
+    time stamp a minute ahead, again and again. After the holder's death the lock is free: at once on the same machine,
+    after that minute on another one.
 
     Args:
         result: the file that the work will end with, result.json for a training run.
@@ -71,7 +59,7 @@ class RunLock:
 
     def __init__(self, result: Path) -> None:
         self.result = result
-        self.lock = HostLock(_path(result))
+        self.lock = host_lock(_path(result))
         self.ended = threading.Event()
 
     def acquire(self) -> None:
@@ -177,7 +165,7 @@ def _find_holder(result: Path) -> Holder | None:
         host, process, name = "", 0, []
     if expires + ALLOWANCE < time.time():
         return None
-    if host != HostLock(path).hostname:
+    if host != host_lock(path).hostname:
         return Holder(host.rpartition(HOST_END)[0], process, here=False)
     # A process of this number that is not this one's lock: from before a restart of the machine or container.
     if pid_exists(process) and process != os.getpid():

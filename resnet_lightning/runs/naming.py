@@ -1,11 +1,13 @@
 """The name of a run: the experiment that a command line runs, and what it changes in it."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from resnet_lightning.runs.experiments import EXPERIMENTS, merged, parsed
+from resnet_lightning.runs.experiments import EXPERIMENTS, find_file, merged, parsed
 from resnet_lightning.runs.identity import callbacks_of, entry, in_words, listed, not_watching, only_watches
 
 
@@ -35,9 +37,24 @@ def describe(arguments: Sequence[str]) -> tuple[str, list[str]]:
     leaves = [path for path in files if path.stem != "base"]
     if not leaves:
         return "unnamed", sorted(options)
-    parts = leaves[0].with_suffix("").parts
-    below = len(parts) - parts[::-1].index(EXPERIMENTS) if EXPERIMENTS in parts else -1
-    return "/".join(parts[below:]), sorted(options) + [path.stem for path in leaves[1:]]
+    experiment, before = name_of(leaves[0])
+    return experiment, before + sorted(options) + [path.stem for path in leaves[1:]]
+
+
+def name_of(path: Path) -> tuple[str, list[str]]:
+    """The experiment of a configuration file, and the changes in it if the file is a run's own config.yaml."""
+    for name in ("run.json", "result.json"):
+        if path.name == "config.yaml" and (path.parent / name).is_file():
+            with suppress(ValueError, KeyError, TypeError):  # a damaged one is reported by whoever needs it
+                run = json.loads((path.parent / name).read_text(encoding="utf-8"))
+                return str(run["experiment"]), list(run["changes"])
+    parts = path.with_suffix("").parts
+    if EXPERIMENTS in parts:
+        return "/".join(parts[len(parts) - parts[::-1].index(EXPERIMENTS) :]), []
+    with suppress(ValueError):
+        parts = path.absolute().with_suffix("").relative_to(Path.cwd()).parts
+    # A folder's name tells two files of one name apart.
+    return "/".join(part for part in parts[-2:] if part not in ("..", "/")), []
 
 
 def split_options(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -53,8 +70,17 @@ def split_options(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def config_files(arguments: Sequence[str]) -> list[Path]:
-    """The configuration files of a command line, in order."""
-    return [Path(value) for name, value in split_options(arguments) if name == "config" and value]
+    """The configuration files of a command line, in order, those of the package where there are none here."""
+    return [find_file(Path(value)) for name, value in split_options(arguments) if name == "config" and value]
+
+
+def with_files_found(arguments: Sequence[str]) -> list[str]:
+    """A command line that names the package's experiments where there are none of these names here."""
+    found = []
+    for word in arguments:
+        option, equals, value = word.partition("=") if word.startswith("--config=") else ("", "", word)
+        found.append(f"{option}{equals}{find_file(Path(value))}" if value.endswith(".yaml") else word)
+    return found
 
 
 def with_options(callbacks: list[Any], given: Iterable[tuple[str, str]]) -> list[Any]:

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
+from resnet_lightning.networks import inspection
+
 SECONDS_BETWEEN_REFRESHES = 0.5
 
 
@@ -44,8 +46,8 @@ class Progress(ProgressBar):
             )
             self.bar = RichProgress(*columns, console=Console(stderr=True), auto_refresh=False)
             self.bar.start()
-            name = str(getattr(pl_module.network, "name", "network"))
-            self.bar.add_task(name, total=trainer.max_steps, completed=self.first, errors="")
+            network: Any = pl_module.network
+            self.bar.add_task(inspection.name(network), total=trainer.max_steps, completed=self.first, errors="")
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         if self.bar and time.monotonic() - self.refreshed > SECONDS_BETWEEN_REFRESHES:
@@ -64,9 +66,11 @@ class Progress(ProgressBar):
             self._refresh(trainer)
             return
         done, total = trainer.global_step, trainer.max_steps
-        seconds = (time.monotonic() - self.started) / max(1, done - self.first) * (total - done)
-        left = timedelta(seconds=round(seconds))
-        print(f"iteration {done:,} of {total:,}: {self.errors}, {left} left", flush=True)
+        left = ""
+        if done > self.first:  # an evaluation that is made up for tells nothing of this session's speed
+            seconds = (time.monotonic() - self.started) / (done - self.first) * (total - done)
+            left = f", {timedelta(seconds=round(seconds))} left"
+        print(f"iteration {done:,} of {total:,}: {self.errors}{left}", flush=True)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._close(trainer)

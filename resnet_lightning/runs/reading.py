@@ -12,6 +12,7 @@ import yaml
 
 from resnet_lightning.errors import BadInput
 from resnet_lightning.runs.checkpoints import iteration_of
+from resnet_lightning.runs.experiments import as_shipped
 from resnet_lightning.runs.folder import RESULTS, read_json
 from resnet_lightning.runs.metrics_file import read_metrics
 
@@ -24,9 +25,11 @@ class Run:
 
     Args:
         network: as the tables name it: plain-20, ResNet-20 (option A), ResNet-20 B.
+        family: of the network: plain, ResNet, or what another network calls its own.
         shortcut: "A", "B", "C", or "none" for a plain network.
         iterations: planned.
         changes: what differs from the experiment's file.
+        shipped: whether its configuration is that of the experiment's files.
         data: what it was trained and tested on, in words.
         state: "finished", "diverged", "unfinished" (going on or interrupted), or "evaluated" (weights of others).
         iteration: reached so far.
@@ -42,11 +45,13 @@ class Run:
     experiment: str
     seed: int
     network: str
+    family: str
     depth: int
     shortcut: str
     parameters: int
     iterations: int
     changes: tuple[str, ...]
+    shipped: bool
     data: str
     train_images: int
     state: str
@@ -125,7 +130,10 @@ def _load(folder: Path) -> Run | None:
         run = Run(
             folder=folder,
             changes=tuple(info["changes"]),
+            shipped=_is_shipped(folder / "config.yaml", info),
             **{name: info[name] for name in GIVEN},
+            # Runs from before it was recorded have it in their name: plain-20, ResNet-20 B.
+            family=info.get("family") or info["network"].partition("-")[0],
             state="evaluated" if info.get("weights") else result.get("state", "unfinished"),
             iteration=result.get("iteration", max(rows, default=0)),
             train_error=result.get("train_error"),
@@ -140,6 +148,13 @@ def _load(folder: Path) -> Run | None:
     if run.state != "unfinished":
         return run
     return replace(run, train_error=run.last("train/error"), test_error=run.last("test/error"))
+
+
+def _is_shipped(config: Path, info: dict[str, Any]) -> bool:
+    try:
+        return as_shipped(info, config.read_text(encoding="utf-8") if config.exists() else "")
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError):
+        return False  # a damaged one is nobody's experiment
 
 
 def _evaluations(folder: Path, data: str) -> dict[str, dict[str, Any]]:

@@ -11,11 +11,12 @@ import lightning
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Timer
-from torch import nn
 
 import resnet_lightning
+from resnet_lightning.data import protocol
 from resnet_lightning.errors import BadInput
 from resnet_lightning.files import write_text
+from resnet_lightning.networks.inspection import about
 from resnet_lightning.runs.checkpoints import checkpoint_file, checksum_file
 from resnet_lightning.runs.folder import read_json, refuse_other_data, write_json
 from resnet_lightning.runs.identity import configuration_hash
@@ -68,16 +69,14 @@ class RunRecord(Timer):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         return {
             **self.identity,
-            "network": getattr(network, "name", type(network).__name__),
-            "depth": getattr(network, "depth", sum(isinstance(m, nn.Conv2d | nn.Linear) for m in network.modules())),
-            "shortcut": getattr(network, "shortcut", "unknown"),
+            **about(network),
             "parameters": sum(parameter.numel() for parameter in network.parameters()),
             "iterations": trainer.max_steps,
-            "batch_size": data.batch_size,
-            "data": data.title,
-            "train_images": data.size("train"),
-            "val_images": data.size("val"),
-            "test_images": data.size("test"),
+            "batch_size": protocol.batch_size(data),
+            "data": protocol.title(data),
+            "train_images": protocol.size(data, "train"),
+            "val_images": protocol.size(data, "val"),
+            "test_images": protocol.size(data, "test"),
             "device": device_name(trainer.strategy.root_device),
             "devices": trainer.world_size,
             "threads": torch.get_num_threads() if trainer.strategy.root_device.type == "cpu" else None,
@@ -112,8 +111,8 @@ class RunRecord(Timer):
         for column, curve in curves.items():
             if curve:
                 result[column.replace("/", "_")] = curve[-1] if state == "finished" else None
-        if data.damaged_images:
-            result["damaged_images"] = data.damaged_images
+        if damaged := protocol.damaged_images(data):
+            result["damaged_images"] = damaged
         if curves["test/error"]:
             result["best_test_error"] = min(curves["test/error"])
         result["seconds"] = round(self.time_elapsed("train"), 1)

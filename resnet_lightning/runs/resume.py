@@ -5,13 +5,14 @@ Lightning saves the weights, the optimizer's state, its count of batches and the
 training time among it); the training batches save their position (TrainingBatches, TrainingFiles), and ImageNet its
 mean image. ExactResume adds
 - `window`: losses and mistakes of every process since the last row of metrics.csv, so that the next row counts them,
+- `unseen`: the same since the schedule's last look at the training error,
 - `schedule`: what the learning rate has seen, such as the end of a warm-up,
 - `evaluated`: the iteration of the last evaluation.
 Rows of CSV files are written out before a checkpoint is, and those after it are dropped when the run goes on.
 
 Fetched again: order, crops and colours of the batches, which depend on seed, epoch and batch alone; the learning rate
-and the optimizer's settings, which follow from the configuration and the iteration; the number of threads, from
-run.json. Made up for: the evaluation that was due at the checkpoint's own iteration.
+and the optimizer's settings, which follow from the configuration and the iteration; the precision and the number of
+threads, from run.json. Made up for: the evaluation that was due at the checkpoint's own iteration.
 """
 
 import os
@@ -23,7 +24,11 @@ import torch
 from lightning import Callback, Trainer
 
 from resnet_lightning.compat import run_validation
+from resnet_lightning.errors import BadInput
+from resnet_lightning.runs.checkpoints import checkpoints
 from resnet_lightning.runs.folder import read_json
+
+Window = list[tuple[torch.Tensor, torch.Tensor]]  # loss [] and mistakes [B] of each iteration
 
 
 def take_as_many_threads(folder: Path) -> None:
@@ -31,6 +36,23 @@ def take_as_many_threads(folder: Path) -> None:
     threads = (read_json(folder / "run.json") or {}).get("threads")
     if isinstance(threads, int) and 0 < threads <= (os.cpu_count() or 1):
         torch.set_num_threads(threads)
+
+
+def precision_of(folder: Path) -> str | None:
+    """The precision in which the run in a folder goes on; None if there is nothing to go on from, or it is over."""
+    if (folder / "result.json").exists() or not checkpoints(folder / "checkpoints"):
+        return None
+    return (read_json(folder / "run.json") or {}).get("precision")
+
+
+def refuse_other_precision(folder: Path, precision: str) -> None:
+    """Raises BadInput if a run would go on in another precision than the one in which it began."""
+    begun = precision_of(folder)
+    if begun not in (None, precision):
+        raise BadInput(
+            f"{folder} was begun in {begun}, and would go on in {precision}: leave --trainer.precision out, or use a "
+            f"device that has {begun}"
+        )
 
 
 class ExactResume(Callback):
@@ -43,26 +65,26 @@ class ExactResume(Callback):
     def on_save_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         checkpoint["evaluated"] = self.evaluated
         checkpoint["schedule"] = pl_module.rate.state()
-        if pl_module.window:
-            # Of every process, since only the first one writes: [processes, iterations] and [processes, iterations, B].
-            losses, mistakes = (torch.stack(values) for values in zip(*pl_module.window, strict=True))
-            everywhere: list[Any] = [pl_module.all_gather(losses), pl_module.all_gather(mistakes.byte())]
-            checkpoint["window"] = [everywhere[0].view(-1, *losses.shape), everywhere[1].view(-1, *mistakes.shape)]
+        checkpoint["window"] = of_all(pl_module, pl_module.window)
+        checkpoint["unseen"] = of_all(pl_module, pl_module.unseen)
         for logger in trainer.loggers:
             logger.save()  # rows up to a checkpoint must not be lost with the process
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         self.evaluated, self.schedule = checkpoint.get("evaluated", 0), checkpoint.get("schedule", {})
-        if window := checkpoint.get("window"):
-            rank = trainer.global_rank if len(window[0]) == trainer.world_size else 0
-            pl_module.window = list(zip(window[0][rank], window[1][rank].bool(), strict=True))
+        window = checkpoint.get("window", [])
+        pl_module.window = of_this(trainer, window)
+        pl_module.unseen = of_this(trainer, checkpoint.get("unseen", window))  # once the schedule looked at each row
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         check_same_start(trainer, pl_module)
         known = pl_module.rate.state()
         vars(pl_module.rate).update({name: self.schedule[name] for name in known if name in self.schedule})
         pl_module.take_configured_settings()
-        pl_module.window = [(loss.to(pl_module.device), wrong.to(pl_module.device)) for loss, wrong in pl_module.window]
+        device = pl_module.device
+        pl_module.window = [(loss.to(device), wrong.to(device)) for loss, wrong in pl_module.window]
+        unseen = pl_module.unseen if pl_module.rate.looks_every else []
+        pl_module.unseen = [(loss.to(device), wrong.to(device)) for loss, wrong in unseen]
         pl_module.window_start = (trainer.global_step, time.perf_counter())
         if trainer.global_step and evaluation_is_due(trainer) and trainer.global_step != self.evaluated:
             run_validation(trainer)
@@ -70,6 +92,25 @@ class ExactResume(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self.evaluated = trainer.global_step
+
+
+def of_all(pl_module: Any, window: Window) -> list[torch.Tensor]:
+    """Losses [processes, iterations] and mistakes [processes, iterations, B], since only the first process writes."""
+    if not window:
+        return []
+    losses, mistakes = (torch.stack(values) for values in zip(*window, strict=True))
+    return [
+        pl_module.all_gather(losses).view(-1, *losses.shape),
+        pl_module.all_gather(mistakes.byte()).view(-1, *mistakes.shape),
+    ]
+
+
+def of_this(trainer: Trainer, saved: list[torch.Tensor]) -> Window:
+    """This process's part of what of_all has made."""
+    if not saved:
+        return []
+    rank = trainer.global_rank if len(saved[0]) == trainer.world_size else 0
+    return list(zip(saved[0][rank], saved[1][rank].bool(), strict=True))
 
 
 def check_same_start(trainer: Trainer, pl_module: Any) -> None:

@@ -1,82 +1,77 @@
-"""A study is the set of runs behind a table or figure of the paper: `study` runs what is missing, `report` shows it."""
+"""A study is the set of runs behind a table or figure of the paper: `study` runs what is missing, `report` shows it.
 
-from collections.abc import Sequence
+Each is one file of this folder, named in STUDIES. docs/extending.md adds another.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from resnet_lightning.errors import BadInput
 
-FAMILIES = ("plain", "resnet")
-RESNETS = tuple(f"cifar10/table6/resnet{depth}" for depth in (20, 32, 44, 56, 110, 1202))
-GRADIENTS = tuple(
-    f"gradients/{family}{depth}{norm}" for depth in (110, 56, 20) for norm in ("", "_without_bn") for family in FAMILIES
+if TYPE_CHECKING:  # a list of names needs none of this
+    from matplotlib.figure import Figure
+
+    from resnet_lightning.reporting.table import Table
+    from resnet_lightning.runs.reading import Run
+
+# The order in which they are listed; the Makefile reads this list, and the titles in their files, too.
+STUDIES = (
+    "demo",
+    "degradation",
+    "figure1",
+    "figure6",
+    "table6",
+    "figure7",
+    "gradients",
+    "vanishing",
+    "lesions",
+    "table1",
+    "table2",
+    "table3",
+    "table4",
+    "table5",
+    "figure4",
 )
-PLAIN = tuple(f"cifar10/figure6/plain{depth}" for depth in (20, 32, 44, 56, 110))
-TABLE2 = tuple(f"imagenet/table2/{network}" for network in ("plain34", "resnet34", "plain18", "resnet18"))
-RESNET34 = ("imagenet/table2/resnet34", "imagenet/table3/resnet34b", "imagenet/table3/resnet34c")
-BOTTLENECKS = tuple(f"imagenet/table3/resnet{depth}" for depth in (50, 101, 152))
-
-# Networks for which torchvision has trained weights, and the names that its files begin with.
-TORCHVISION = {
-    "imagenet/table3/vgg16": "vgg16",
-    "imagenet/table3/resnet34b": "resnet34",
-    **{experiment: Path(experiment).name for experiment in BOTTLENECKS},
-}
 
 
-@dataclass(frozen=True)
-class Study:
-    """The experiments (paths below experiments/, without .yaml) of one table or figure.
+class Drawing(NamedTuple):
+    """A figure.
 
     Args:
-        experiments: the longest first, so that it does not run alone in the end.
-        evaluation: what the finished networks are shown, beyond the evaluations of their training.
-        command: what is done with them: `test`; `predict`, to average probabilities; or `lesions`.
+        draw: from the runs of one setting; None where they have nothing for it.
+        words: what it shows, for those who cannot see it.
+    """
+
+    draw: "Callable[[Sequence[Run]], Figure | None]"
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A table or figure.
+
+    Args:
+        title: of its report.
+        section: of the paper, which it follows.
+        experiments: paths below experiments/, without .yaml, the longest first, so that it does not run alone in the
+            end; none if nothing is trained.
+        evaluation: what the finished networks are shown, beyond the evaluations of their training: center, ten_crop or
+            multi_scale; empty for nothing.
+        command: what is done with them then: test; predict, to average probabilities; or lesions; empty for nothing.
+        tables: what its runs, finished or not, have measured; of no runs the paper's numbers alone, or nothing.
+        figures: by what their files' names end with: one is drawn for each setting, or one alone if nothing is trained.
     """
 
     title: str
-    experiments: tuple[str, ...]
-    evaluation: str | None = None
-    command: str = "test"
-
-
-STUDIES = {
-    "demo": Study(
-        "Degradation on handwritten digits: plain and residual networks of 20 and 56 layers",
-        ("digits/plain56", "digits/resnet56", "digits/plain20", "digits/resnet20"),
-    ),
-    "degradation": Study(
-        "Figure 1 and what shortcuts change: plain and residual networks of 20 and 56 layers on CIFAR-10",
-        (PLAIN[3], RESNETS[3], PLAIN[0], RESNETS[0]),
-    ),
-    "figure1": Study("Figure 1: plain networks of 20 and 56 layers on CIFAR-10", (PLAIN[0], PLAIN[3])),
-    "figure6": Study("Figure 6: training of plain and residual networks on CIFAR-10", RESNETS[::-1] + PLAIN[::-1]),
-    "figure7": Study(
-        "Figure 7: layer responses of plain and residual networks on CIFAR-10",
-        (RESNETS[4], PLAIN[3], RESNETS[3], PLAIN[0], RESNETS[0]),
-    ),
-    "gradients": Study("Gradient flow with and without shortcuts and batch normalisation", GRADIENTS),
-    "vanishing": Study("Vanishing gradients: sigmoid networks without and with skip connections", ()),
-    "lesions": Study(
-        "What the blocks have learned: their size, and the error without them",
-        (PLAIN[3], RESNETS[3], PLAIN[0], RESNETS[0]),
-        "center",
-        "lesions",
-    ),
-    "table1": Study("Table 1: layers, sizes and multiply-adds of the ImageNet networks", ()),
-    "table2": Study("Table 2: plain and residual networks of 18 and 34 layers on ImageNet", TABLE2, "ten_crop"),
-    "table3": Study(
-        "Table 3: shortcuts A, B and C and deeper networks on ImageNet, ten crops",
-        ("imagenet/table3/vgg16", TABLE2[0], *RESNET34, *BOTTLENECKS),
-        "ten_crop",
-    ),
-    "table4": Study("Table 4: single networks on ImageNet, five scales", RESNET34[1:] + BOTTLENECKS, "multi_scale"),
-    "table5": Study(
-        "Table 5: the ensemble of networks on ImageNet", RESNET34[1:] + BOTTLENECKS, "multi_scale", "predict"
-    ),
-    "figure4": Study("Figure 4: training of plain and residual networks on ImageNet", TABLE2),
-    "table6": Study("Table 6: test error on CIFAR-10", RESNETS[::-1]),
-}
+    section: str
+    experiments: Sequence[str]
+    evaluation: str
+    command: str
+    tables: "Callable[[Sequence[Run]], list[Table]]"
+    figures: Mapping[str, Drawing]
 
 
 def find_study(name: str) -> Study:
@@ -87,7 +82,13 @@ def find_study(name: str) -> Study:
     """
     if name not in STUDIES:
         raise BadInput(f"no study is named {name!r}: expected one of {', '.join(STUDIES)}")
-    return STUDIES[name]
+    study: Study = import_module(f"{__name__}.{name}").STUDY
+    return study
+
+
+def overview() -> str:
+    """A line for each study: its name and its title."""
+    return "\n".join(f"  {name:<12} {find_study(name).title}" for name in STUDIES)
 
 
 def name_given(command: str, arguments: Sequence[str]) -> str:

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from matplotlib.colors import to_hex, to_rgb
 
 from resnet_lightning.errors import BadInput
-from resnet_lightning.reporting.curves import colour
-from resnet_lightning.reporting.groups import by_network, groups
+from resnet_lightning.reporting.colours import colours
+from resnet_lightning.reporting.settings import by_network, groups
 from resnet_lightning.reporting.table import to_markdown
-from resnet_lightning.reporting.tables import degradation_table
 from resnet_lightning.runs.folder import RUNS
 from resnet_lightning.runs.reading import Run, load_runs
 from resnet_lightning.studies import find_study
-from resnet_lightning.studies.report import TABLES
 from resnet_lightning.tracking.wandb_logger import earlier_run
 
 SYSTEM = "system/"  # what W&B puts before the metrics that wandb records by itself
@@ -60,11 +58,12 @@ class View:
 
     @property
     def colours(self) -> dict[str, str]:
-        """By network: that of its depth in the figures, lighter for plain networks; W&B chooses where it is taken."""
+        """By network: that of the figures, lighter for plain networks; W&B chooses where it is taken."""
         found: dict[str, str] = {}
+        shades = colours(self.runs)
         for network, own in by_network(self.runs).items():
-            shade = colour(own[0].depth)
-            if own[0].shortcut == "none":
+            shade = shades[network]
+            if own[0].family == "plain":
                 red, green, blue = to_rgb(shade)
                 shade = to_hex(((1 + red) / 2, (1 + green) / 2, (1 + blue) / 2))
             if shade not in found.values():
@@ -97,6 +96,6 @@ def study_views(name: str) -> list[View]:
             for section, panels in SECTIONS.items()
         }
         metrics = [metric for panels in sections.values() for metric in panels if not metric.startswith(SYSTEM)]
-        table = "\n".join(map(to_markdown, TABLES.get(name, degradation_table)(group)))
+        table = "\n".join(map(to_markdown, study.tables(group)))
         views.append(View(setting.title, group, table, sections, [one for one in metrics if one not in recorded]))
     return views

@@ -9,7 +9,9 @@ from typing import Any
 import wandb
 from lightning.pytorch.loggers import WandbLogger
 
+from resnet_lightning.compat import record_offline, without_anonymous
 from resnet_lightning.errors import BadInput
+from resnet_lightning.networks import inspection
 from resnet_lightning.runs.command_line import PreparedRun
 
 PROJECT = "resnet_lightning"
@@ -27,7 +29,7 @@ class Tracker(WandbLogger):
         except wandb.Error as error:
             warn_offline(error)
             wandb.teardown()  # or else wandb's process says that this run is going on
-            self._wandb_init["settings"].mode = "offline"
+            record_offline(self)
             return super().experiment
 
     def summarise(self, values: dict[str, Any]) -> None:
@@ -41,9 +43,7 @@ class Tracker(WandbLogger):
 
 def track(run: PreparedRun) -> Tracker:
     """The logger of a prepared run."""
-    return wandb_logger(
-        run.folder, run.experiment, run.changes, run.seed, getattr(run.model.network, "name", "network")
-    )
+    return wandb_logger(run.folder, run.experiment, run.changes, run.seed, inspection.name(run.model.network))
 
 
 def wandb_logger(folder: Path, experiment: str, changes: list[str], seed: int, network: str) -> Tracker:
@@ -76,7 +76,7 @@ def wandb_logger(folder: Path, experiment: str, changes: list[str], seed: int, n
         resume="allow",
         settings=settings,
     )
-    del logger._wandb_init["anonymous"]  # Lightning still passes it, and wandb warns of it every time
+    without_anonymous(logger)
     return logger
 
 

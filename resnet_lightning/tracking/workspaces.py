@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from resnet_lightning.errors import BadInput
+from resnet_lightning.reporting.settings import name_of
 from resnet_lightning.tracking.views import SYSTEM, View
 
 ITERATION, SECONDS = "trainer/global_step", "RelativeTime(Process)"  # Lightning's and W&B's names of the axes
@@ -90,7 +91,7 @@ def panels(metrics: dict[str, str]) -> list[Any]:
 
 def run_colours(view: View) -> dict[str, str]:
     """Of single runs, for whoever switches the grouping off."""
-    return {name: view.colours[run.network] for name, run in view.ids.items() if run.network in view.colours}
+    return {name: view.colours[name_of(run)] for name, run in view.ids.items() if name_of(run) in view.colours}
 
 
 def workspace_name(view: View, title: str) -> str:

@@ -9,18 +9,22 @@ from typing import Any, Literal
 import torch
 from lightning import LightningModule
 from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.plugins.precision import MixedPrecision
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from resnet_lightning.data.protocol import size
 from resnet_lightning.data.views import Views
-from resnet_lightning.errors import BadInput, Diverged
+from resnet_lightning.errors import BadInput, Diverged, speaks_for_node
+from resnet_lightning.networks import inspection
 from resnet_lightning.networks.ghost import normalise_by
-from resnet_lightning.schedules import Plateau, Schedule
+from resnet_lightning.schedules import Schedule
 from resnet_lightning.training.batch_norm_statistics import average_statistics
 from resnet_lightning.training.metrics import SetMetrics
 from resnet_lightning.training.view_scores import view_scores
-from resnet_lightning.training.weights import name_of, refuse_other_weights
+from resnet_lightning.training.weights import take_weights
 
 Batch = tuple[Tensor, Tensor]
 EvaluationBatch = tuple[Views, Tensor, Tensor]  # images or views of them, labels [B], numbers of the images [B]
@@ -78,6 +82,8 @@ class Classifier(LightningModule):
         # costs as much as the optimizer step of a small network.
         self.window: list[tuple[Tensor, Tensor]] = []
         self.window_start = (0, 0.0)
+        self.unseen: list[tuple[Tensor, Tensor]] = []  # the same since the schedule's last look, if it looks
+        self.predicted = 0  # images so far, where batches do not number them
         self.trained = 0  # iterations of the checkpoint that was loaded
 
     def forward(self, images: Tensor) -> Tensor:
@@ -91,19 +97,30 @@ class Classifier(LightningModule):
             known = {id(weight) for weight in weights}
             others = [parameter for parameter in everything if id(parameter) not in known]
             groups = [{"params": weights}, {"params": others, "weight_decay": 0.0}]
-        optimizer = self.optimizer(groups)
+        optimizer = self._make_optimizer(groups)
         self.rate = self.schedule(self.trainer.max_steps)
-        if isinstance(self.rate, Plateau) and not self.trainer.datamodule.size("val"):  # type: ignore[attr-defined]
-            raise BadInput("Plateau looks at validation images: hold some out with --data.validation_images")
+        check_evaluations(self.rate, self.trainer)
         scheduler = LambdaLR(optimizer, [lambda iteration: self.rate(iteration)] * len(groups))
         self.settings = [{name: group[name] for name in group if name != "params"} for group in optimizer.param_groups]
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _make_optimizer(self, groups: list[dict[str, Any]]) -> Optimizer:
+        optimizer = self.optimizer(groups)
+        # With mixed precision, Lightning lets no gradients be clipped that a fused optimizer takes.
+        mixed = isinstance(self.trainer.precision_plugin, MixedPrecision)
+        if self.trainer.gradient_clip_val and mixed and optimizer.defaults.get("fused"):
+            if speaks_for_node():
+                print("trainer.gradient_clip_val with mixed precision: the optimizer is not fused", flush=True)
+            optimizer = self.optimizer(groups, fused=False)  # type: ignore[call-arg]
+        return optimizer
 
     def training_step(self, batch: Batch) -> Tensor:
         images, labels = batch
         scores = self.network(images)
         loss = F.cross_entropy(scores, labels)
         self.window.append((loss.detach(), scores.argmax(1) != labels))
+        if self.rate.looks_every:
+            self.unseen.append(self.window[-1])
         return loss
 
     def take_configured_settings(self) -> None:
@@ -114,25 +131,30 @@ class Classifier(LightningModule):
             group.update(settings, lr=settings["initial_lr"] * self.rate(self.trainer.global_step))
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        # The schedule may depend on the training error, so that is logged first, and both before a checkpoint can be
-        # written: on_train_batch_end of this module comes after the checkpoint's.
+        # The schedule may depend on the training error, so it is told that first. Both, and the row, come before a
+        # checkpoint can be written: on_train_batch_end of this module comes after the checkpoint's.
         iteration = self.trainer.global_step
+        if self.rate.looks_every and iteration % self.rate.looks_every == 0:
+            self.rate.observe(iteration, self._measure(self.unseen)["error"])
+            self.unseen = []
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if iteration % every == 0 or iteration == self.trainer.max_steps:
             self._log_window(iteration)
         scheduler.step()
 
-    def _log_window(self, iteration: int) -> None:
-        losses, mistakes = zip(*self.window, strict=True)
-        self.window = []
+    def _measure(self, window: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
+        losses, mistakes = zip(*window, strict=True)
         self.train_metrics.update(torch.stack(losses).mean(), torch.cat(mistakes))
-        values = self.train_metrics.compute()  # the one place where training waits for the device
+        return self.train_metrics.compute()  # the one place where training waits for the device
+
+    def _log_window(self, iteration: int) -> None:
+        values, batch = self._measure(self.window), len(self.window[0][1])
+        self.window = []
         if not math.isfinite(values["loss"]):
             raise Diverged(iteration, values["loss"])
-        self.rate.observe(iteration, values["error"])
         start, started = self.window_start
         now = time.perf_counter()
-        images = (iteration - start) * len(mistakes[0]) * self.trainer.world_size
+        images = (iteration - start) * batch * self.trainer.accumulate_grad_batches * self.trainer.world_size
         self.window_start = (iteration, now)
         row = {f"train/{name}": values[name] for name in ("loss", "error")}
         row["lr"] = self.trainer.optimizers[0].param_groups[0]["lr"]
@@ -140,12 +162,12 @@ class Classifier(LightningModule):
         self._record(row)
 
     def validation_step(self, batch: EvaluationBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        views, labels, _ = batch
+        views, labels, *_ = batch
         name = self.validation_sets()[dataloader_idx]
         self._metrics_of(name).evaluate(view_scores(self.network, views)[0], labels)
 
     def on_validation_epoch_end(self) -> None:
-        for name in self.validation_sets():
+        for name in dict.fromkeys(self.validation_sets()):
             self._log_evaluation(name, self._metrics_of(name).compute())
 
     def on_validation_end(self) -> None:
@@ -157,6 +179,7 @@ class Classifier(LightningModule):
 
     def on_predict_start(self) -> None:
         self.on_test_start()
+        self.predicted = 0
 
     def _training_images(self, batches: int) -> Iterator[Tensor]:
         loader = self.trainer.datamodule.train_dataloader()  # type: ignore[attr-defined]
@@ -166,7 +189,7 @@ class Classifier(LightningModule):
                 yield images
 
     def test_step(self, batch: EvaluationBatch) -> None:
-        views, labels, _ = batch
+        views, labels, *_ = batch
         scores, unmirrored = view_scores(self.network, views)
         self.test_metrics.evaluate(scores, labels)
         if unmirrored is not None:
@@ -180,13 +203,20 @@ class Classifier(LightningModule):
 
     def predict_step(self, batch: EvaluationBatch) -> tuple[Tensor, Tensor, Tensor]:
         """Class probabilities [B, classes], labels [B], and the images' numbers [B]."""
-        views, labels, numbers = batch
-        return view_scores(self.network, views)[0].float().softmax(1), labels, numbers
+        views, labels, *numbers = batch
+        if not numbers:  # a loader of the user's own: in order, one process
+            if self.trainer.world_size > 1:
+                raise BadInput("predict on several devices needs the images' numbers as the third part of each batch")
+            numbers = [torch.arange(self.predicted, self.predicted + len(labels))]
+            self.predicted += len(labels)
+        return view_scores(self.network, views)[0].float().softmax(1), labels, numbers[0]
 
     def validation_sets(self) -> list[str]:
         """What is evaluated during training, in the order of the loaders: val, test, or both."""
         loaders = self.trainer.val_dataloaders
-        return list(loaders) if isinstance(loaders, Mapping) else ["val"]
+        if isinstance(loaders, Mapping):
+            return list(loaders)
+        return ["val"] * (len(loaders) if isinstance(loaders, list) else 1)  # several count as one
 
     def _metrics_of(self, name: str) -> SetMetrics:
         return self.test_metrics if name == "test" else self.val_metrics
@@ -199,7 +229,9 @@ class Classifier(LightningModule):
         self.log_dict(row, logger=not self.trainer.loggers, sync_dist=True)
         self._record({key: value for key, value in row.items() if not key.endswith("/images")})
         if name == "val" and self.trainer.state.fn == "fit":
-            self.rate.observe_validation(self.trainer.global_step, values["error"])
+            iteration, every = self.trainer.global_step, self.rate.evaluates_every
+            if every and iteration % every == 0:
+                self.rate.observe_validation(iteration, values["error"])
 
     def _record(self, row: dict[str, float]) -> None:
         # Not self.log: its step is the batch's number, one less than the iterations completed.
@@ -207,9 +239,25 @@ class Classifier(LightningModule):
             logger.log_metrics(row, step=self.trainer.global_step)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["network"] = name_of(self.network)
+        checkpoint["network"] = inspection.name(self.network)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Raises BadInput for the weights of another network, saying which the checkpoint holds."""
-        refuse_other_weights(checkpoint, self.state_dict(), name_of(self.network))
+        take_weights(checkpoint, self.network)
         self.trained = checkpoint.get("global_step", 0)
+
+
+def check_evaluations(schedule: Schedule, trainer: Any) -> None:
+    """Raises BadInput if a schedule looks at validation errors and a run makes no evaluation where it looks."""
+    every, between = schedule.evaluates_every, trainer.val_check_interval
+    if not every:
+        return
+    name = type(schedule).__name__
+    if not size(trainer.datamodule, "val"):
+        raise BadInput(f"{name} looks at validation images: hold some out with --data.validation_images")
+    by_iteration = isinstance(between, int) and trainer.check_val_every_n_epoch is None
+    if not by_iteration or every * trainer.accumulate_grad_batches % between:
+        raise BadInput(
+            f"{name} looks at the validation error every {every:,} iterations (model.schedule.every): expected a "
+            f"trainer.val_check_interval that divides it, not {between}"
+        )

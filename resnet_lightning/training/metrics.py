@@ -30,9 +30,10 @@ class SetMetrics(nn.Module):
 
     def update(self, loss: Tensor, mistakes: Tensor) -> None:
         """Counts images by their mean loss [] and whether each was mistaken [B]."""
-        self.loss.update(loss.detach(), weight=len(mistakes))
+        images = torch.full((), float(len(mistakes)), device=mistakes.device)  # a plain number would be waited for
+        self.loss.update(loss.detach(), weight=images)
         self.error.update(100.0 * mistakes)
-        self.images.update(torch.full((), float(len(mistakes)), device=mistakes.device))
+        self.images.update(images)
 
     def compute(self) -> dict[str, float]:
         """The values, which start again; nothing if no image was counted."""

@@ -4,13 +4,15 @@ Scores are the logarithms of mean class probabilities: their cross entropy is th
 mean's.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_lightning.data.views import Crops, Scales, Views
 from resnet_lightning.errors import BadInput
-from resnet_lightning.networks import ResNet
+from resnet_lightning.networks import inspection
 
 
 def view_scores(network: nn.Module, views: Views) -> tuple[Tensor, Tensor | None]:
@@ -32,25 +34,28 @@ def scale_scores(network: nn.Module, scales: Scales) -> tuple[Tensor, Tensor]:
     """Scores [B, classes] of the probabilities averaged over positions, then scales, with and without mirroring.
 
     Raises:
-        BadInput: for a network whose last layers see more than a global average.
+        BadInput: for a network that does not say how it is applied to images of any size.
     """
-    if not isinstance(network, ResNet):
+    halves = inspection.fully_convolutional(network)
+    if halves is None:
         raise BadInput(
-            f"multi_scale needs a network of this package that ends in global average pooling, not "
-            f"{getattr(network, 'name', type(network).__name__)}: ten_crop and center take any"
+            "multi_scale needs a network that ends in global average pooling and defines fully_convolutional(), not "
+            f"{inspection.name(network)}: ten_crop and center take any"
         )
-    upright = [dense_probabilities(network, images, scales.window) for images in scales.images]
-    mirrored = [dense_probabilities(network, images.flip(-1), scales.window) for images in scales.images]
+    upright = [dense_probabilities(*halves, images, scales.window) for images in scales.images]
+    mirrored = [dense_probabilities(*halves, images.flip(-1), scales.window) for images in scales.images]
     return logarithm(torch.stack(upright + mirrored).mean(0)), logarithm(torch.stack(upright).mean(0))
 
 
-def dense_probabilities(network: ResNet, images: Tensor, window: int) -> Tensor:
+def dense_probabilities(
+    features: Callable[[Tensor], Tensor], head: Callable[[Tensor], Tensor], images: Tensor, window: int
+) -> Tensor:
     """Probabilities [B, classes], averaged over all positions, of the network applied fully convolutionally."""
-    features = network.features(images)
-    window_size = (min(window, features.shape[2]), min(window, features.shape[3]))
-    pooled = F.avg_pool2d(features, window_size, stride=1)
-    scores = network.fc(pooled.permute(0, 2, 3, 1))  # the last layer as a convolution of 1×1
-    return scores.float().softmax(-1).mean((1, 2))  # type: ignore[no-any-return]
+    maps = features(images)
+    window_size = (min(window, maps.shape[2]), min(window, maps.shape[3]))
+    pooled = F.avg_pool2d(maps, window_size, stride=1)
+    scores = head(pooled.permute(0, 2, 3, 1))  # the last layer as a convolution of 1×1
+    return scores.float().softmax(-1).mean((1, 2))
 
 
 def logarithm(probabilities: Tensor) -> Tensor:

@@ -16,17 +16,23 @@ from torch.nn import functional as F
 
 from resnet_lightning.callbacks.responses import Moments
 from resnet_lightning.cli import main
-from resnet_lightning.evaluation.lesions import blocks, lesion, lesions, watch
+from resnet_lightning.evaluation.lesions import lesion, lesions, watch
 from resnet_lightning.networks import ResNet, cifar_resnet, imagenet_resnet, vgg16
-from resnet_lightning.networks.layers import layers
+from resnet_lightning.networks.inspection import blocks, layers
 from resnet_lightning.networks.mlp import SigmoidMLP
-from resnet_lightning.reporting.gradients import gradient_heat, gradient_lines, gradient_table, verdict
-from resnet_lightning.reporting.lesions import lesion_figure, lesion_table
-from resnet_lightning.reporting.responses import figure7, figure7_table, order_sentence
-from resnet_lightning.reporting.vanishing import gradient_norms, ratio
 from resnet_lightning.runs.command_line import prepare
 from resnet_lightning.runs.metrics_file import read_metrics
 from resnet_lightning.runs.reading import load_runs
+from resnet_lightning.studies.figure7 import draw as figure7
+from resnet_lightning.studies.figure7 import order_sentence
+from resnet_lightning.studies.figure7 import tables as figure7_table
+from resnet_lightning.studies.gradients import draw_heat as gradient_heat
+from resnet_lightning.studies.gradients import draw_lines as gradient_lines
+from resnet_lightning.studies.gradients import tables as gradient_table
+from resnet_lightning.studies.gradients import verdict
+from resnet_lightning.studies.lesions import draw as lesion_figure
+from resnet_lightning.studies.lesions import tables as lesion_table
+from resnet_lightning.studies.vanishing import gradient_norms, ratio
 
 ALL = [f"cifar10/{family}{depth}" for family in ("figure6/plain", "table6/resnet") for depth in (20, 56, 110)]
 
@@ -48,7 +54,7 @@ def test_layers_are_the_papers_in_their_order(batch_norm: bool) -> None:
         found = layers(network)
         names = [f"layer{s}.{b}.conv{c}" for s in (1, 2, 3) for b in range(counts["n"]) for c in (1, 2)]
         assert list(found) == ["conv1", *names] and len(found) == counts["conv_layers"]
-        assert found[names[3]].response is (network.layer1[1].bn2 if batch_norm else network.layer1[1].conv2)
+        assert found[names[3]].response is network.layer1[1].bn2  # nothing's output, where there is no normalisation
 
 
 def test_layers_of_other_networks() -> None:
@@ -194,14 +200,14 @@ def test_every_lesion_is_what_it_says_and_heals(shortcut: Any) -> None:
     intact = network(images)
     made = list(lesions(network))
     # 9 blocks; 2 neighbours of the same shape in the first stage, 1 in the others, whose first block halves the map.
-    assert [kind for _, kind, _, _ in made] == ["deleted"] * 9 + ["swapped"] * 4
-    for name, kind, stage, changes in made:
+    assert [kind for _, kind, _ in made] == ["deleted"] * 9 + ["swapped"] * 4
+    for name, kind, changes in made:
         order = list(names)
         if kind == "swapped":
             place = order.index(name)
             order[place], order[place + 1] = order[place + 1], order[place]
         expected = slow(network, images, order, name if kind == "deleted" else "")
-        with lesion(stage, changes):
+        with lesion(network, changes):
             torch.testing.assert_close(network(images), expected, atol=1e-4, rtol=1e-4)
         assert torch.equal(network(images), intact), name
 
@@ -211,12 +217,12 @@ def test_the_size_of_a_block_is_that_of_what_it_adds() -> None:
     network = cifar_resnet(8, "A").eval()
     moments, x = Moments(), torch.randn(3, 16, 8, 8)
     block = network.layer2[0]
-    watch(block, "b", moments)
+    watch(network, moments)
     block(x)
     sizes = moments.compute()
     f = block.bn2(block.conv2(block.bn1(block.conv1(x)).relu()))
-    assert sizes["b F"][1] == pytest.approx(float(f.square().mean().sqrt()), rel=1e-4)
-    assert sizes["b x"][1] == pytest.approx(float((x[:, :, ::2, ::2].square().mean() / 2).sqrt()), rel=1e-4)
+    assert sizes["layer2.0 F"][1] == pytest.approx(float(f.square().mean().sqrt()), rel=1e-4)
+    assert sizes["layer2.0 x"][1] == pytest.approx(float((x[:, :, ::2, ::2].square().mean() / 2).sqrt()), rel=1e-4)
 
 
 def test_lesions_of_a_run_go_on_where_they_were_interrupted(
@@ -308,8 +314,8 @@ def test_figure_7_compares_medians_and_says_whether_the_order_holds(tmp_path: Pa
     assert row(table, "plain-56")["Measured median"] == row(table, "ResNet-110")["Measured median"] == "–"
     assert "less than plain networks (2.00 beside 2.50 at 20 layers)" in table.notes[0]
     assert "deeper ResNets respond less (2.00 at 20, 1.70 at 56)" in table.notes[0]
-    assert len(figure7(runs).axes[0].lines) == 3
-    figure7([run for run in runs if run.network == "plain-56"])
+    assert (figure := figure7(runs)) and len(figure.axes[0].lines) == 3
+    assert figure7([run for run in runs if run.network == "plain-56"]) is None
 
 
 def test_what_is_cut_off_is_left_out_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -321,7 +327,7 @@ def test_what_is_cut_off_is_left_out_and_said(tmp_path: Path, capsys: pytest.Cap
     runs = load_runs(ALL, tmp_path)
     assert row(figure7_table(runs)[0], "ResNet-20")["Measured median"] == "–"
     assert gradient_table(runs) == [] and lesion_table(runs) == []
-    figure7(runs)
+    assert not any(draw(runs) for draw in (figure7, gradient_lines, gradient_heat, lesion_figure))
     said = capsys.readouterr().err.splitlines()
     assert [line.split("ResNet-20")[0].split("/")[-1].split(" ")[0] for line in said] == [
         *("responses.csv", "gradients.csv", "lesions.json")
@@ -350,7 +356,8 @@ def test_gradients_at_initialisation_decide_what_is_said(tmp_path: Path) -> None
     assert row(table, "ResNet-110")["Ended"] == "diverged at 40,000"
     assert "no gradient of a plain network vanishes" in table.notes[0]
     assert "that of plain-56 explodes instead, and shortcuts bring 2e+03 down to 4" in table.notes[0]
-    assert len(gradient_lines(runs).axes) == 2 and len(gradient_heat(runs).axes) == 7  # 2 × 3 panels and the scale
+    assert (lines := gradient_lines(runs)) and len(lines.axes) == 2
+    assert (heat := gradient_heat(runs)) and len(heat.axes) == 7  # 2 × 3 panels and the scale
     assert verdict({"plain-20": math.nan}, {}) == []
     [said] = verdict({"plain-20": 1.0, "plain-56": 900.0}, {"plain-20": 0.5, "plain-56": 1e-4})
     assert "the gradient of plain-56 vanishes" in said and "plain-20 keeps it" in said
@@ -377,7 +384,7 @@ def test_lesions_are_averaged_over_seeds(tmp_path: Path) -> None:
     )
     assert cells["Neighbours swapped: median %"] == "20.50"
     assert row(table, "plain-20")["within 5 points"] == "0 of 2"
-    assert len(lesion_figure(runs).axes) == 4
+    assert (figure := lesion_figure(runs)) and len(figure.axes) == 4
 
 
 def test_a_study_of_lesions_trains_and_then_looks(

@@ -20,7 +20,6 @@ from resnet_lightning.data import ImageNet, crops
 from resnet_lightning.data.class_folders import class_folders
 from resnet_lightning.data.colour import EIGENVALUES, EIGENVECTORS, colour_shift, normalize
 from resnet_lightning.data.image_files import TrainingBatch, TrainingFiles
-from resnet_lightning.data.imagenet import size_of
 from resnet_lightning.data.listing import validation_images
 from resnet_lightning.errors import BadInput
 
@@ -74,8 +73,8 @@ def test_the_data_decide_classes_and_length(place: Path) -> None:
     module = data()
     assert [module.size(name) for name in ("train", "val", "test")] == [24, 12, 0]
     assert module.title == "images (3 classes, 24 + 12 images) at 32×32"
-    assert size_of(Path("images"), 256) == (3, round(600_000 * 24 / 1_281_167))
-    assert size_of(Path("nowhere"), 256) is None
+    assert ImageNet.facts({"root": "images", "batch_size": 256})[:2] == (3, round(600_000 * 24 / 1_281_167))
+    assert ImageNet.facts({"root": "nowhere", "batch_size": 256})[:2] == (None, 600_000)
 
 
 @pytest.mark.parametrize("kind", ["devkit", "wnids", "kaggle", "caffe"])

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from made_up_runs import load, write_run
 
-from resnet_lightning.reporting.page import write_page
+from resnet_lightning.reporting.page import Picture, write_page
 from resnet_lightning.reporting.table import Table
-from resnet_lightning.reporting.tables import table6
 from resnet_lightning.runs.reading import Run
 from resnet_lightning.studies.report import report
+from resnet_lightning.studies.table6 import tables as table6
 
 HOSTILE = "<script>alert(1)</script>&amp;\"'"
 OUTLINE = "M 0.123456 1.987654 L 2 3"
@@ -60,7 +60,9 @@ def page(tmp_path: Path) -> Path:
     runs.append(write_run(tmp_path, "ResNet-32", state="diverged", device=HOSTILE))
     runs.append(write_run(tmp_path, "ResNet-44", state="unfinished", data=HOSTILE, changes=["lr=<b>"]))
     for number, folder in enumerate(runs[:3]):
-        (folder / "config.yaml").write_text(f"number: {number}\nname: {HOSTILE}</pre></details>\n")
+        with (folder / "config.yaml").open("a") as config:
+            config.write(f"# number {number}, {HOSTILE}</pre></details>\n")
+    (runs[3] / "config.yaml").unlink()
     result = runs[0] / "result.json"
     result.write_text(json.dumps({**json.loads(result.read_text()), "device": "GPU", "devices": 2, "seconds": 3725.4}))
     (tmp_path / "curves.svg").write_text(SVG)
@@ -69,7 +71,7 @@ def page(tmp_path: Path) -> Path:
 
 def write(root: Path, runs: list[Run]) -> Path:
     hostile = Table(HOSTILE, ("Network", HOSTILE), ((HOSTILE, HOSTILE),), (HOSTILE,))
-    pictures = [(root / "curves.svg", HOSTILE)]
+    pictures = [Picture(root / "curves.svg", HOSTILE, "")]
     return write_page(HOSTILE, "4.2", [*table6(runs), hostile], pictures, runs, root / "reports", "table6")
 
 
@@ -78,8 +80,9 @@ def test_whatever_names_hold_is_text(page: Path) -> None:
     assert not parsed.of("script") and not parsed.of("b")
     assert parsed.text("h1") == parsed.text("title") == [HOSTILE]
     assert [image["alt"] for image in parsed.of("img")] == [HOSTILE]
-    assert parsed.text("pre") == [f"number: {number}\nname: {HOSTILE}</pre></details>\n" for number in range(3)]
-    assert HOSTILE in parsed.text("td") and HOSTILE in parsed.text("caption") and HOSTILE in parsed.text("p")
+    ends = [text.splitlines()[-1] for text in parsed.text("pre")]
+    assert ends == [f"# number {number}, {HOSTILE}</pre></details>" for number in range(3)]
+    assert all(HOSTILE in parsed.text(tag) for tag in ("td", "h2", "p"))
 
 
 def test_nothing_is_outside_the_file(page: Path) -> None:
@@ -98,6 +101,8 @@ def test_every_network_leads_to_its_runs_and_every_run_to_its_configuration(page
     ids = [attributes["id"] for _, attributes in parsed.elements if "id" in attributes]
     links = dict(zip(parsed.text("a"), parsed.of("a"), strict=True))
     inside = {text: link["href"].removeprefix("#") for text, link in links.items() if link["href"].startswith("#")}
+    # Two tables share notes, which stand once, below the first.
+    assert [inside.pop(number) for number in ("1", "2")] == ["note-1", "note-2"]
     assert len(ids) == len(set(ids)) and set(inside.values()) <= set(ids)
     # The fourth run, of other data, has no configuration.
     assert inside == {
@@ -124,5 +129,27 @@ def test_a_drawing_is_rounded_where_nobody_sees_it_and_pages_are_the_same_each_t
 def test_a_study_without_runs_is_a_page_of_tables(workplace: Path) -> None:
     report("table1")
     parsed = Page(workplace / "reports/table1.html")
-    assert len(parsed.of("table")) == 1 and not parsed.of("img") and not parsed.of("h2")
+    assert len(parsed.of("table")) == len(parsed.of("h2")) == 1 and not parsed.of("img")
     assert "After section 3.3 of" in parsed.text("p")[0]
+
+
+def test_a_figure_stands_with_the_table_of_its_runs_and_every_note_once(tmp_path: Path) -> None:
+    write_run(tmp_path, "ResNet-20")
+    write_run(tmp_path, "plain-20", iterations=6000, changes=["max_steps=6000"])
+    (tmp_path / "curves.svg").write_text(SVG)
+    runs = load(tmp_path)
+    tables = table6(runs)
+    others = [Table("no runs", ("Network",), (("a",),), ())]
+    pictures = [Picture(tmp_path / "curves.svg", setting, setting) for setting in (tables[1].setting, "nothing's")]
+    path = write_page("t", "4.2", [*tables, *others], pictures, runs, tmp_path / "reports", "table6")
+    elements = [
+        (tag, attributes.get("alt")) for tag, attributes in Page(path).elements if tag in ("h2", "img", "table")
+    ]
+    assert elements[:5] == [
+        *[("h2", None), ("table", None)],
+        *[("h2", None), ("img", tables[1].setting), ("table", None)],
+    ]
+    assert [alt for _, alt in elements if alt] == [tables[1].setting, "nothing's"]
+    words = path.read_text()
+    for note in (*tables[0].notes, *tables[0].caveats, *tables[1].notes, *tables[1].caveats):
+        assert words.count(f"{note}</p>") == 1

@@ -13,12 +13,17 @@ from matplotlib.text import Annotation, Text
 from PIL import Image
 from rich.console import Console
 
+from resnet_lightning.reporting.cells import measured
 from resnet_lightning.reporting.curves import spread
 from resnet_lightning.reporting.degradation import degradation_sentence
-from resnet_lightning.reporting.figures import degradation, figure1, figure6, save
-from resnet_lightning.reporting.groups import groups, measured
+from resnet_lightning.reporting.figures import family_curves, save
+from resnet_lightning.reporting.settings import by_network, groups
 from resnet_lightning.reporting.table import show_tables, write_tables
-from resnet_lightning.reporting.tables import degradation_table, figure6_table, table6
+from resnet_lightning.studies.degradation import tables as degradation_table
+from resnet_lightning.studies.figure1 import draw as figure1
+from resnet_lightning.studies.figure6 import draw as figure6
+from resnet_lightning.studies.figure6 import tables as figure6_table
+from resnet_lightning.studies.table6 import tables as table6
 
 SHORT: dict[str, Any] = {"iterations": 6000, "changes": ["max_steps=6000"]}
 
@@ -56,7 +61,7 @@ def test_resnet_110_is_compared_with_the_mean_of_the_papers_five(tmp_path: Path)
     [table] = table6(load(tmp_path))
     cells = row(table, "ResNet-110")
     assert (cells["Published error %"], cells["Difference"]) == ("6.61 ± 0.16", "-0.18")
-    assert "ResNet-110 6.43" in table.notes[0]
+    assert "Its best: Highway 7.54, ResNet-110 6.43." in table.notes[1]
 
 
 def test_what_may_not_be_compared_stands_in_tables_of_its_own(tmp_path: Path) -> None:
@@ -75,7 +80,7 @@ def test_what_may_not_be_compared_stands_in_tables_of_its_own(tmp_path: Path) ->
         "Changed runs on CIFAR-10, only 1,000 + 200 images: 64,000 iterations": "9.05",
     }
     assert [cells["Difference"] for cells in tables.values()] == ["+0.27", "+0.26", "–", "–", "–"]
-    for make in (figure1, figure6, degradation):
+    for make in (figure1, figure6, family_curves):
         with pytest.raises(ValueError, match="5 settings cannot share a figure"):
             make(runs)
 
@@ -93,7 +98,7 @@ def test_unfinished_and_diverged_runs_are_said_and_not_counted(tmp_path: Path) -
     assert shown == {20: "8.50 (+1 diverged, +1 unfinished)", 32: "at 32,000: 34.00", 44: "diverged", 56: "–"}
     assert row(table, "ResNet-32")["Training error %"] == "at 40,000: 23.00"
     assert row(table, "ResNet-32")["Difference"] == "–"
-    assert degradation_sentence(runs) == ""
+    assert degradation_sentence(by_network(runs)) == ""
     [unfinished] = [run for run in runs if run.depth == 32]
     assert (unfinished.iteration, unfinished.last("test/error"), unfinished.last("lr")) == (40_000, 34.0, None)
 
@@ -195,7 +200,7 @@ def test_figures_name_every_curve_and_are_written(tmp_path: Path) -> None:
     assert "ends above 20 %: plain-110" in figure.texts[-1].get_text()
     assert "CIFAR-10 (JPEG), full length" in figure.get_suptitle() and "1 to 2 seeds" in figure.get_suptitle()
     assert [axes.get_ylabel() for axes in figure1(runs).axes] == ["training error (%)", "test error (%)"]
-    assert [axes.get_title() for axes in degradation(runs).axes] == ["plain", "ResNet"]
+    assert [axes.get_title() for axes in family_curves(runs).axes] == ["plain", "ResNet"]
     png, svg = save(figure, tmp_path / "reports", "figure6")
     with Image.open(png) as image:
         assert image.size == (1820, 560)

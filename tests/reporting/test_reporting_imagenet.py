@@ -9,21 +9,27 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import PAPER
+from made_up_runs import write_config
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from resnet_lightning.errors import BadInput
 from resnet_lightning.evaluation.ensemble import ensemble
 from resnet_lightning.networks import imagenet_resnet
-from resnet_lightning.reporting.architectures import count, table1
-from resnet_lightning.reporting.ensembles import table5
-from resnet_lightning.reporting.figures import figure4, save
-from resnet_lightning.reporting.groups import groups
-from resnet_lightning.reporting.imagenet import figure4_table, table2, table3, table4
+from resnet_lightning.reporting.figures import family_curves as figure4
+from resnet_lightning.reporting.figures import save
+from resnet_lightning.reporting.settings import groups
 from resnet_lightning.reporting.table import Table
 from resnet_lightning.runs.reading import Run, load_runs
-from resnet_lightning.studies import STUDIES
+from resnet_lightning.studies import find_study
+from resnet_lightning.studies.figure4 import tables as figure4_table
 from resnet_lightning.studies.report import report
+from resnet_lightning.studies.table1 import count
+from resnet_lightning.studies.table1 import tables as table1
+from resnet_lightning.studies.table2 import tables as table2
+from resnet_lightning.studies.table3 import tables as table3
+from resnet_lightning.studies.table4 import tables as table4
+from resnet_lightning.studies.table5 import tables as table5
 
 COUNTS = PAPER["counts_imagenet"]
 SUBSET: dict[str, Any] = {
@@ -60,6 +66,7 @@ def write_run(
     folder = root / "@".join([experiment, *[",".join(info["changes"])] * bool(info["changes"])]) / f"seed{seed}"
     folder.mkdir(parents=True)
     (folder / "run.json").write_text(json.dumps(info))
+    write_config(folder, info["experiment"])
     if ten:
         evaluate(folder, "ten_crop", *ten, iteration=info["iterations"], data=info["data"])
     if "weights" in info:
@@ -112,7 +119,7 @@ def predict(
 
 
 def load(root: Path, study: str = "table3") -> list[Run]:
-    return load_runs(STUDIES[study].experiments, root)
+    return load_runs(find_study(study).experiments, root)
 
 
 def row(table: Table, network: str) -> dict[str, str]:
@@ -229,7 +236,7 @@ def test_shortened_and_smaller_runs_stand_apart_with_the_papers_for_orientation(
         "Changed runs on ImageNet at 64×64: 600,000 iterations; changed: image_size=64",
     ]
     for table in tables:
-        assert [cells[0] for cells in table.rows] == ["ResNet-50"] and "orientation only" in table.notes[-1]
+        assert [cells[0] for cells in table.rows] == ["ResNet-50"] and "orientation only" in table.paragraphs[-1]
         assert row(table, "ResNet-50")["Difference top-1"] == "–"
 
 

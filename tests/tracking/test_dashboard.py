@@ -16,9 +16,9 @@ import wandb
 from conftest import QUICK, REPOSITORY, fit, result
 
 from resnet_lightning.cli import main
-from resnet_lightning.reporting.curves import colour
+from resnet_lightning.reporting.colours import colours
 from resnet_lightning.runs.metrics_file import read_metrics
-from resnet_lightning.studies import STUDIES
+from resnet_lightning.studies import find_study
 from resnet_lightning.tracking import wandb_logger as tracking
 from resnet_lightning.tracking.views import SYSTEM, study_views
 from resnet_lightning.tracking.workspaces import ITERATION, report, workspace
@@ -83,11 +83,11 @@ def test_a_record_equals_the_run_folder(recorded: Path) -> None:
 
 @pytest.mark.parametrize("study", ["demo", "degradation", "figure6", "table2", "table6"])
 def test_every_panel_shows_what_the_runs_record(recorded: Path, study: str, workplace: Path) -> None:
-    for experiment in STUDIES[study].experiments:
+    for experiment in find_study(study).experiments:
         [source] = recorded.glob(f"runs/digits/{'plain' if 'plain' in experiment else 'resnet'}20@*")
         shutil.copytree(source, Path("runs", experiment))
     [view] = study_views(study)
-    spec = workspace(view, STUDIES[study].title, OFFLINE)._to_model().spec.model_dump(mode="json", by_alias=True)
+    spec = workspace(view, find_study(study).title, OFFLINE)._to_model().spec.model_dump(mode="json", by_alias=True)
     table, *sections = spec["section"]["panelBankConfig"]["sections"]
     assert [panel["config"]["value"] for panel in table["panels"]] == [view.table] and "ResNet-8" in view.table
     plots = [plot["config"] for section in sections for plot in section["panels"]]
@@ -102,7 +102,7 @@ def test_every_panel_shows_what_the_runs_record(recorded: Path, study: str, work
     [runs] = spec["section"]["runSets"]
     [ids] = [one["value"] for one in runs["filters"]["filters"]]
     assert {tracking.earlier_run(run.folder) for run in view.runs} == set(ids)
-    assert colour(8) in spec["section"]["customRunColors"].values()
+    assert colours(view.runs)["ResNet-8"] in spec["section"]["customRunColors"].values()
 
 
 def test_the_report_has_the_tables_and_the_panels_of_the_workspaces(recorded: Path, workplace: Path) -> None:
@@ -111,7 +111,7 @@ def test_the_report_has_the_tables_and_the_panels_of_the_workspaces(recorded: Pa
     info = Path("runs", "digits", "resnet20", "seed0", "run.json")
     info.write_text(info.read_text().replace('"iterations": 12', '"iterations": 13'))
     views = study_views("demo")
-    spec = report(views, STUDIES["demo"].title, OFFLINE)._to_model().spec.model_dump(mode="json", by_alias=True)
+    spec = report(views, find_study("demo").title, OFFLINE)._to_model().spec.model_dump(mode="json", by_alias=True)
     blocks = spec["blocks"]
     assert len(views) == 2
     assert [block["content"] for block in blocks if block["type"] == "markdown-block"] == [one.table for one in views]

@@ -12,6 +12,21 @@ from resnet_lightning.errors import BadInput
 from resnet_lightning.runs.metrics_file import read_metrics
 from resnet_lightning.schedules import Plateau, Schedule, Steps, Triangle
 
+LOOKING = """
+from resnet_lightning.schedules import Schedule
+
+class Looking(Schedule):
+    looks_every, error = 4, 50.0
+
+    def __call__(self, iteration: int) -> float:
+        return self.error / 100
+
+    def state(self) -> dict[str, float]:
+        return {"error": self.error}
+
+    def observe(self, iteration: int, train_error: float) -> None:
+        self.error = train_error
+"""
 AT = (0, 399, 400, 31_999, 32_000, 47_999, 48_000, 63_999)
 
 
@@ -84,6 +99,31 @@ def test_a_checkpoint_goes_on_with_what_is_configured_now(workplace: Path) -> No
     assert other == {iteration: pytest.approx(rate / 2) for iteration, rate in whole.items() if iteration > 4}
 
 
+@pytest.mark.parametrize("log_every", [1, 2, 4])
+def test_the_warm_up_ends_the_same_however_often_is_logged(workplace: Path, log_every: int) -> None:
+    """The rate here is the last error that was looked at, so that every image and every look shows in the weights."""
+    Path("mine.py").write_text(LOOKING)
+    options = ["--model.schedule=mine.Looking", "--trainer.max_steps=8", "--trainer.log_every_n_steps=3"]
+    fit(*options, "--run=whole")
+    fit(*options, "--run=r", f"--trainer.log_every_n_steps={log_every}", "--checkpoint_every=2")
+    assert same(weights("r", 8), weights("whole", 8))
+    # Taken up in the middle of a window, with another way of logging.
+    fit(*options, "--run=other", "--ckpt_path=r/checkpoints/iteration=6.ckpt")
+    assert same(weights("other", 8), weights("whole", 8))
+
+
+def test_a_warm_up_that_began_when_each_row_was_a_look_goes_on(workplace: Path) -> None:
+    Path("mine.py").write_text(LOOKING)
+    options = ["--model.schedule=mine.Looking", "--trainer.max_steps=12", "--trainer.log_every_n_steps=4"]
+    fit(*options, "--run=whole", "--checkpoint_every=6")
+    path = Path("whole/checkpoints/iteration=6.ckpt")
+    checkpoint = torch.load(path, weights_only=True)
+    assert len(checkpoint.pop("unseen")[0][0]) == 2
+    torch.save(checkpoint, "earlier.ckpt")
+    fit(*options, "--run=r", "--ckpt_path=earlier.ckpt")
+    assert same(weights("r", 12), weights("whole", 12))
+
+
 def test_a_triangle() -> None:
     schedule = Triangle(100, warmup=0.2)
     values = [schedule(iteration) for iteration in range(100)]
@@ -130,4 +170,21 @@ def test_plateau_never_looks_at_test_images(workplace: Path, capsys: pytest.Capt
     with pytest.raises(SystemExit):
         fit("--trainer.max_steps=4", plateau, "--run=r")
     assert "validation_images" in capsys.readouterr().err
-    fit("--trainer.max_steps=4", plateau, "--run=r", "--data.validation_images=100")
+    options = ["--trainer.max_steps=4", plateau, "--run=r", "--data.validation_images=100"]
+    with pytest.raises(SystemExit):
+        fit(*options, "--model.schedule.every=3", "--trainer.val_check_interval=2")
+    assert "every 3 iterations" in capsys.readouterr().err
+    fit(*options, "--model.schedule.every=2", "--trainer.val_check_interval=2")
+
+
+def test_plateau_looks_where_it_says_however_often_is_evaluated(workplace: Path) -> None:
+    options = [
+        "--model.schedule=resnet_lightning.schedules.Plateau",
+        "--model.schedule.every=2",
+        "--trainer.max_steps=6",
+    ]
+    options += ["--model.schedule.patience=1", "--model.schedule.threshold=100", "--data.validation_images=100"]
+    for every in (1, 2):
+        fit(*options, f"--trainer.val_check_interval={every}", "--trainer.log_every_n_steps=1", f"--run=every{every}")
+    assert learning_rates("every1") == learning_rates("every2")
+    assert [round(0.1 / rate) for rate in learning_rates("every1").values()] == [1, 1, 1, 1, 1, 10]

@@ -15,12 +15,12 @@ from typing import Any
 from resnet_lightning.errors import OCCUPIED, BadInput
 from resnet_lightning.files import write_text
 from resnet_lightning.runs.checkpoints import newest_checkpoint
-from resnet_lightning.runs.experiments import experiment_files
+from resnet_lightning.runs.experiments import experiment_files, find_file
 from resnet_lightning.runs.folder import make_folder, read_json, result_file, run_folder
 from resnet_lightning.runs.locks import holder
 from resnet_lightning.runs.metrics_file import read_metrics
 from resnet_lightning.runs.naming import describe
-from resnet_lightning.studies import TORCHVISION
+from resnet_lightning.studies.experiments import TORCHVISION
 
 # Statuses of a run that was asked to stop and has saved what it had, or had nothing to save yet.
 STOPPED = {128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)}
@@ -199,11 +199,11 @@ def list_jobs(
         raise BadInput(f"STEPS={steps}: expected the number of iterations, at least 1")
     jobs = []
     for experiment in experiments:
-        files = experiment_files(experiment)
-        for path in (files[-1], *map(Path, overlays)):
+        files = [*experiment_files(experiment), *(find_file(Path(path)) for path in overlays)]
+        for path in files:
             if not path.is_file():
                 raise BadInput(f"{path} does not exist (the working folder is {Path.cwd()})")
-        arguments = [f"--config={path}" for path in (*files, *overlays)]
+        arguments = [f"--config={path}" for path in files]
         if steps:
             # 20 points to a curve, and about three rows of training error to each.
             arguments += [

@@ -9,7 +9,12 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from resnet_lightning.errors import guarded
+import yaml
+
+from resnet_lightning.errors import BadInput, guarded
+from resnet_lightning.runs.experiments import merged, named_settings
+from resnet_lightning.runs.identity import settings
+from resnet_lightning.runs.naming import config_files, split_options
 from resnet_lightning.studies.execution.jobs import Job
 
 
@@ -42,6 +47,23 @@ def prepare(jobs: Sequence[Job]) -> Machine:
     return Machine(**json.loads(child.stdout.splitlines()[-1]))
 
 
+def refuse_edited(jobs: Sequence[Job]) -> None:
+    """Raises BadInput if the files of a run that is over say something else by now; without PyTorch."""
+    for job in jobs:
+        config = job.folder / "config.yaml"
+        if not job.done or job.command != "fit" or not config.exists():
+            continue
+        given = {name.replace("init_args.", "") for name, _ in split_options(job.arguments)}
+        found = settings(yaml.safe_load(config.read_text(encoding="utf-8")) or {})
+        for key, value in named_settings(merged(config_files(job.arguments))).items():
+            follows = value in (-1, None) and key.startswith("trainer.")  # from the data
+            if not follows and key.replace("init_args.", "") not in given and found.get(key) != value:
+                raise BadInput(
+                    f"{job.folder} holds a run of another configuration ({key} was {found.get(key)}, is {value}): move "
+                    "it away to make this one"
+                )
+
+
 def main(_: Sequence[str]) -> None:
     """The process: reads the runs' arguments, prints the machine."""
     import torch
@@ -53,8 +75,7 @@ def main(_: Sequence[str]) -> None:
 
 def check(runs: Sequence[list[str]]) -> int:
     """Raises BadInput for wrong settings or data, by the arguments of each run; returns how many devices one takes."""
-    import yaml
-
+    from resnet_lightning.data.protocol import title
     from resnet_lightning.runs import command_line
     from resnet_lightning.runs.folder import refuse_other_configuration, refuse_other_data
     from resnet_lightning.runs.trainers import make_trainer
@@ -65,7 +86,7 @@ def check(runs: Sequence[list[str]]) -> int:
     for arguments in runs:
         run = first if arguments == runs[0] else command_line.prepare(arguments)
         if (run.folder / "config.yaml").exists():
-            refuse_other_data(run.folder, first.data.title)
+            refuse_other_data(run.folder, title(first.data))
             refuse_other_configuration(run.folder, yaml.safe_load(run.text))
     return int(make_trainer(first).num_devices)
 

@@ -2,17 +2,22 @@
 
 import shlex
 import sys
+from argparse import RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from pathlib import Path
 
 import jsonargparse
 
 from resnet_lightning.errors import BadInput
-from resnet_lightning.studies import STUDIES, choose, find_study
+from resnet_lightning.studies import choose, find_study, overview
 from resnet_lightning.studies.execution.jobs import Job, list_evaluations, list_jobs, list_weights
-from resnet_lightning.studies.execution.preparation import Machine, prepare
+from resnet_lightning.studies.execution.preparation import Machine, prepare, refuse_edited
 from resnet_lightning.studies.execution.runner import run_jobs
 from resnet_lightning.studies.report import report
+
+
+class Help(RawDescriptionHelpFormatter, jsonargparse.DefaultHelpFormatter):
+    """Leaves the lines of the studies as they are."""
 
 
 def study(arguments: Sequence[str]) -> int:
@@ -45,8 +50,14 @@ def study(arguments: Sequence[str]) -> int:
 
 def parse(arguments: Sequence[str]) -> jsonargparse.Namespace:
     """Raises BadInput for numbers and options that make no sense."""
-    parser = jsonargparse.ArgumentParser(exit_on_error=False, allow_abbrev=False, prog="resnet-lightning study")
-    parser.add_argument("name", help=f"one of {', '.join(STUDIES)}")
+    parser = jsonargparse.ArgumentParser(
+        exit_on_error=False,
+        allow_abbrev=False,
+        prog="resnet-lightning study",
+        formatter_class=Help,
+        epilog=f"studies:\n{overview()}",
+    )
+    parser.add_argument("name", help="of a study; they are listed below")
     parser.add_argument("--data", help="folder of the data; the experiments' own by default")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="one run of each experiment per seed")
     parser.add_argument("--steps", type=int, help="shorten every run to so many iterations")
@@ -73,6 +84,8 @@ def carry_out(jobs: Sequence[Job], options: jsonargparse.Namespace, check: bool 
     """
     for job in jobs:
         job.look(options.retry)
+    if check:
+        refuse_edited(jobs)
     waiting = any(not job.done for job in jobs)
     machine = prepare(jobs if check else []) if waiting else Machine()
     if options.print:

@@ -1,26 +1,27 @@
 """Vanishing gradients as textbooks show them: sigmoid networks of 3 to 40 layers, without and with skip connections."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from functools import cache
 from statistics import geometric_mean
+from typing import TYPE_CHECKING
 
-import torch
-from matplotlib.figure import Figure
-from sklearn.datasets import load_digits
-from torch import Tensor, nn
-from torch.nn import functional as F
-
-from resnet_lightning.networks.mlp import SigmoidMLP
 from resnet_lightning.reporting.curves import TEXT_SIZE, quiet
 from resnet_lightning.reporting.table import Table
 from resnet_lightning.runs.reading import Run
+from resnet_lightning.studies import Drawing, Study
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch import Tensor, nn
 
 DEPTHS = (3, 10, 20, 40)
 SEEDS = range(5)
 IMAGES = 256
 
 
-def vanishing_table(_: Sequence[Run] = ()) -> list[Table]:
+def tables(_: Sequence[Run] = ()) -> list[Table]:
     """The gradient norm of the first layer over that of the last, at initialisation, against depth."""
     rows = tuple((str(depth), *(f"{ratio(depth, skip):.3g}" for skip in (False, True))) for depth in DEPTHS)
     shrink = (ratio(DEPTHS[-1], False) / ratio(DEPTHS[0], False)) ** (1 / (DEPTHS[-1] - DEPTHS[0]))
@@ -36,8 +37,10 @@ def vanishing_table(_: Sequence[Run] = ()) -> list[Table]:
     return [Table("Vanishing gradients: norm of the first layer's gradient over the last one's", columns, rows, notes)]
 
 
-def vanishing_figure(_: Sequence[Run] = ()) -> Figure:
+def draw(_: Sequence[Run] = ()) -> Figure:
     """The same ratio on a logarithmic axis."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(4.2, 2.9), layout="constrained")
     axes = figure.subplots()
     for skip, style, name in ((False, "--", "without skip connections"), (True, "-", "with skip connections")):
@@ -54,6 +57,12 @@ def vanishing_figure(_: Sequence[Run] = ()) -> Figure:
 @cache
 def ratio(depth: int, skip: bool) -> float:
     """First over last gradient norm at initialisation, on handwritten digits; the geometric mean over the seeds."""
+    import torch
+    from sklearn.datasets import load_digits
+    from torch.nn import functional as F
+
+    from resnet_lightning.networks.mlp import SigmoidMLP
+
     digits = load_digits()
     # In float64: the gradient of the first of 40 layers is below the smallest float32.
     images = torch.from_numpy(digits.images[:IMAGES]).double().flatten(1) / 16
@@ -70,4 +79,17 @@ def ratio(depth: int, skip: bool) -> float:
 
 def gradient_norms(network: nn.Module, loss: Tensor) -> list[float]:
     """The Euclidean norm of the loss's gradient by each parameter, first to last."""
-    return [float(gradient.norm()) for gradient in torch.autograd.grad(loss, list(network.parameters()))]
+    from torch import autograd
+
+    return [float(gradient.norm()) for gradient in autograd.grad(loss, list(network.parameters()))]
+
+
+STUDY = Study(
+    title="Vanishing gradients: sigmoid networks without and with skip connections",
+    section="4.1",
+    experiments=(),
+    evaluation="",
+    command="",
+    tables=tables,
+    figures={"": Drawing(draw, "First over last gradient norm by depth, on a logarithmic axis")},
+)

@@ -1,25 +1,29 @@
-"""Table 1, which needs no run: sizes, parameters and multiply-adds of the ImageNet networks, counted here."""
+"""Table 1: sizes, parameters and multiply-adds of the ImageNet networks (section 3.3), counted here, without runs."""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
-from torchvision.models import vgg16, vgg19
-
-from resnet_lightning.networks import Shortcut, imagenet_resnet
-from resnet_lightning.networks.counting import Part, count_parts
-from resnet_lightning.reporting.groups import NOTHING
+from resnet_lightning.reporting.cells import NOTHING
 from resnet_lightning.reporting.table import Table
 from resnet_lightning.runs.reading import Run, paper
+from resnet_lightning.studies import Study
+
+if TYPE_CHECKING:
+    from torch import nn
 
 STAGES = {"conv1": "conv1", "layer1": "conv2_x", "layer2": "conv3_x", "layer3": "conv4_x", "layer4": "conv5_x"}
 BOTTLENECKS = (50, 101, 152)
 
 
-def table1(_: Sequence[Run] = ()) -> list[Table]:
+def tables(_: Sequence[Run] = ()) -> list[Table]:
     """Table 1: output sizes (pixels), parameters, and multiply-adds (1e9, which the paper calls FLOPs) per image."""
+    from torchvision.models import vgg16, vgg19
+
+    from resnet_lightning.networks import Shortcut, imagenet_resnet
+
     published, text = paper()["table1_architectures"], paper()["table1_architectures"]["text_flops"]
     builders: list[tuple[str, int, float, Callable[..., nn.Module]]] = [
         ("VGG-16", 16, text["vgg16"], partial(vgg16, init_weights=False)),
@@ -61,6 +65,10 @@ def table1(_: Sequence[Run] = ()) -> list[Table]:
 
 def count(build: Callable[..., nn.Module]) -> dict[str, Any]:
     """Parameters, multiply-adds for an image of 224×224, and the output width of each stage; nothing is computed."""
+    import torch
+
+    from resnet_lightning.networks.counting import Part, count_parts
+
     with torch.device("meta"):
         network = build().eval()
     with torch.no_grad():
@@ -68,3 +76,14 @@ def count(build: Callable[..., nn.Module]) -> dict[str, Any]:
     total = sum(parts.values(), Part())
     sizes = {name: part.output[-1] for name, part in parts.items() if name in STAGES}
     return {"parameters": total.parameters, "macs": total.macs, "sizes": sizes}
+
+
+STUDY = Study(
+    title="Table 1: layers, sizes and multiply-adds of the ImageNet networks",
+    section="3.3",
+    experiments=(),
+    evaluation="",
+    command="",
+    tables=tables,
+    figures={},
+)

@@ -1,21 +1,31 @@
 """Gradient flow: norms of every layer's gradient, over layers and iterations, and what they say of section 4.1."""
 
+from __future__ import annotations
+
 import math
 import textwrap
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from resnet_lightning.reporting.cells import setting_table
-from resnet_lightning.reporting.curves import TEXT_SIZE, colour, quiet
-from resnet_lightning.reporting.groups import NOTHING, Setting, by_network, groups
-from resnet_lightning.reporting.layerwise import Rows, mean_rows
+from resnet_lightning.reporting.cells import NOTHING
+from resnet_lightning.reporting.colours import colours
+from resnet_lightning.reporting.curves import TEXT_SIZE, quiet
+from resnet_lightning.reporting.layerwise import Rows as Layers
+from resnet_lightning.reporting.layerwise import mean_rows
+from resnet_lightning.reporting.setting_tables import Networks, Rows, table_per_setting
+from resnet_lightning.reporting.settings import Setting, by_network, groups
 from resnet_lightning.reporting.table import Table
 from resnet_lightning.runs.folder import GRADIENTS
 from resnet_lightning.runs.reading import Run
+from resnet_lightning.studies import Drawing, Study
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
+    from matplotlib.figure import Figure
 
 WITHOUT = " without BN"  # at the end of a network's name
 FAMILIES = ("plain", "ResNet", "plain without BN", "ResNet without BN")
@@ -23,50 +33,43 @@ VANISHED, EXPLODED = 0.01, 100.0  # times the last layer's gradient
 LOWEST, HIGHEST = 1e-5, 1e4  # of the colours
 
 
-def gradient_table(runs: Sequence[Run]) -> list[Table]:
+def tables(runs: Sequence[Run]) -> list[Table]:
     """Gradient norms of the first and the last layer, at initialisation and last: one table per setting."""
-    tables = []
-    for setting, group in groups(runs):
-        rows: list[dict[str, str]] = []
-        initial: dict[str, float] = {}
-        last_ones: dict[str, float] = {}
-        for name, own in by_network(group).items():
-            found = mean_rows(own, GRADIENTS)
-            if not found:
-                continue
-            first, last = found[min(found)], found[max(found)]
-            quotients = {iteration: _quotient(values) for iteration, values in found.items()}
-            later = max(found) > 0
-            if 0 in found:
-                initial[name] = quotients[0]
-            if later:
-                last_ones[name] = quotients[max(found)]
-            rows.append(
-                {
-                    "Network": name,
-                    "Layers": str(len(first)),
-                    "First layer at 0": _number(first[0]) if 0 in found else NOTHING,
-                    "Last layer at 0": _number(first[-1]) if 0 in found else NOTHING,
-                    "First / last at 0": _number(quotients[0]) if 0 in found else NOTHING,
-                    "Later": f"{max(found):,}" if later else NOTHING,
-                    "First layer later": _number(last[0]) if later else NOTHING,
-                    "Last layer later": _number(last[-1]) if later else NOTHING,
-                    "First / last later": _number(quotients[max(found)]) if later else NOTHING,
-                    "Largest first / last": _number(max(filter(np.isfinite, quotients.values()), default=np.nan)),
-                    "Ended": " or ".join(sorted({_ending(run) for run in own})),
-                }
-            )
-        notes = [
-            *verdict(initial, last_ones),
-            "Euclidean norm of the gradient of one batch's mean loss by the weights of a convolution, without weight "
-            "decay; first and last convolution, at initialisation (iteration 0) and at the last iteration measured. "
-            "A weight before batch normalisation can grow without effect, and its gradient shrinks as it does: a small "
-            f"ratio in a trained network is also one of weights that have grown. Vanished is below {VANISHED:g} of the "
-            f"last layer's, exploded above {EXPLODED:g} times it.",
-        ]
-        if rows:
-            tables.append(setting_table("Gradient flow", setting, group, rows, notes))
-    return tables
+    return table_per_setting("Gradient flow", runs, _rows)
+
+
+def _rows(_: Setting, networks: Networks) -> tuple[Rows, list[str]]:
+    measured = {name: found for name, own in networks.items() if (found := mean_rows(own, GRADIENTS))}
+    rows = [_row(name, networks[name], found) for name, found in measured.items()]
+    initial = {name: _quotient(found[0]) for name, found in measured.items() if 0 in found}
+    last = {name: _quotient(found[max(found)]) for name, found in measured.items() if max(found) > 0}
+    return rows, [
+        *verdict(initial, last),
+        "Euclidean norm of the gradient of one batch's mean loss by the weights of a convolution, without weight "
+        "decay; first and last convolution, at initialisation (iteration 0) and at the last iteration measured. "
+        "A weight before batch normalisation can grow without effect, and its gradient shrinks as it does: a small "
+        f"ratio in a trained network is also one of weights that have grown. Vanished is below {VANISHED:g} of the "
+        f"last layer's, exploded above {EXPLODED:g} times it.",
+    ]
+
+
+def _row(name: str, own: Sequence[Run], found: Layers) -> dict[str, str]:
+    first, last = found[min(found)], found[max(found)]
+    quotients = {iteration: _quotient(values) for iteration, values in found.items()}
+    later = max(found) > 0
+    return {
+        "Network": name,
+        "Layers": str(len(first)),
+        "First layer at 0": _number(first[0]) if 0 in found else NOTHING,
+        "Last layer at 0": _number(first[-1]) if 0 in found else NOTHING,
+        "First / last at 0": _number(quotients[0]) if 0 in found else NOTHING,
+        "Later": f"{max(found):,}" if later else NOTHING,
+        "First layer later": _number(last[0]) if later else NOTHING,
+        "Last layer later": _number(last[-1]) if later else NOTHING,
+        "First / last later": _number(quotients[max(found)]) if later else NOTHING,
+        "Largest first / last": _number(max(filter(np.isfinite, quotients.values()), default=np.nan)),
+        "Ended": " or ".join(sorted({_ending(run) for run in own})),
+    }
 
 
 def verdict(initial: dict[str, float], later: dict[str, float]) -> list[str]:
@@ -126,72 +129,84 @@ def _names(depths: Sequence[int]) -> str:
     return " and ".join(f"plain-{depth}" for depth in depths)
 
 
-def gradient_lines(runs: Sequence[Run]) -> Figure:
+def draw_lines(runs: Sequence[Run]) -> Figure | None:
     """The norm of each layer at initialisation and at the last iteration measured, one panel per family."""
-    families = _by_family(runs)
-    columns = min(2, len(families)) or 1
-    figure = Figure(figsize=(3.3 * columns, 0.4 + 2.3 * -(-len(families) // columns)), layout="constrained")
-    panels = figure.subplots(-(-len(families) // columns), columns, squeeze=False, sharex=True).ravel()
+    from matplotlib.figure import Figure
+
+    families, shades = _by_family(runs), colours(runs)
+    if not families:
+        return None
+    columns = min(2, len(families))
+    lines = -(-len(families) // columns)
+    figure = Figure(figsize=(3.3 * columns, 0.4 + 2.3 * lines), layout="constrained")
+    panels = figure.subplots(lines, columns, squeeze=False, sharex=True).ravel()
     for axes, (family, networks) in zip(panels, families.items(), strict=False):
-        for depth, rows in networks.items():
+        for depth, (name, rows) in networks.items():
             for iteration, style, width in ((min(rows), "-", 1.4), (max(rows), ":", 1.1)):
                 values = _finite(rows[iteration])
                 place = np.linspace(0, 1, len(values))
                 label = f"{depth} layers" if style == "-" else None
-                axes.plot(place, values, style, color=colour(depth), linewidth=width, label=label)
+                axes.plot(place, values, style, color=shades[name], linewidth=width, label=label)
         axes.set_yscale("log")
         quiet(axes)
         axes.set_title(family, fontsize=TEXT_SIZE + 0.5)
         axes.set_xlabel("first to last layer, in fractions of the depth", fontsize=TEXT_SIZE, labelpad=1)
         axes.set_ylabel("gradient norm", fontsize=TEXT_SIZE, labelpad=1)
-    if families:
-        panels[0].legend(fontsize=TEXT_SIZE - 1, frameon=False)
+    panels[0].legend(fontsize=TEXT_SIZE - 1, frameon=False)
     for axes in panels[len(families) :]:
         axes.set_visible(False)
     _title(figure, groups(runs)[0][0], "solid: at initialisation; dotted: at the last iteration measured", columns)
     return figure
 
 
-def gradient_heat(runs: Sequence[Run]) -> Figure:
+def draw_heat(runs: Sequence[Run]) -> Figure | None:
     """The norm of each layer (upwards from the first) by iteration, in colour: one panel per network."""
+    from matplotlib.figure import Figure
+
     families = _by_family(runs)
+    if not families:
+        return None
     depths = sorted({depth for networks in families.values() for depth in networks})
-    size = (0.9 + 2.0 * max(1, len(depths)), 0.6 + 1.5 * max(1, len(families)))
+    size = (0.9 + 2.0 * len(depths), 0.6 + 1.5 * len(families))
     figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(max(1, len(families)), max(1, len(depths)), squeeze=False)
-    mesh = None
-    for line, (family, networks) in zip(panels, families.items(), strict=False):
+    panels = figure.subplots(len(families), len(depths), squeeze=False)
+    for line, (family, networks) in zip(panels, families.items(), strict=True):
         for axes, depth in zip(line, depths, strict=True):
-            rows = networks.get(depth)
-            if not rows:
-                axes.set_visible(False)
-                continue
-            values = np.array([np.clip(_finite(rows[iteration]), LOWEST, HIGHEST) for iteration in rows]).T
-            x, y = list(rows), np.arange(1, len(values) + 1)
-            if len(x) == 1:  # diverged at once; a single column has no width
-                x, values = [x[0], x[0] + 1], values.repeat(2, axis=1)
-            mesh = axes.pcolormesh(x, y, values, norm=LogNorm(LOWEST, HIGHEST), cmap="viridis", shading="nearest")
-            mesh.set_rasterized(True)  # ten thousands of cells are no vectors
-            axes.set_xlim(left=0)
-            axes.set_title(f"{family}, {depth} layers", fontsize=TEXT_SIZE - 0.5)
-            axes.tick_params(labelsize=TEXT_SIZE - 1, length=2, width=0.6)
+            axes.set_visible(depth in networks)
+            if depth in networks:
+                mesh = _heat(axes, networks[depth][1])
+                axes.set_title(f"{family}, {depth} layers", fontsize=TEXT_SIZE - 0.5)
         line[0].set_ylabel("layer", fontsize=TEXT_SIZE, labelpad=1)
     for axes in panels[-1]:
         axes.set_xlabel("iterations", fontsize=TEXT_SIZE, labelpad=1)
-    if mesh is not None:
-        bar = figure.colorbar(mesh, ax=panels, extend="both", aspect=40, pad=0.01)
-        bar.set_label("gradient norm", fontsize=TEXT_SIZE)
-        bar.ax.tick_params(labelsize=TEXT_SIZE - 1)
+    bar = figure.colorbar(mesh, ax=panels, extend="both", aspect=40, pad=0.01)
+    bar.set_label("gradient norm", fontsize=TEXT_SIZE)
+    bar.ax.tick_params(labelsize=TEXT_SIZE - 1)
     _title(figure, groups(runs)[0][0], "", 2)
     return figure
 
 
-def _by_family(runs: Sequence[Run]) -> dict[str, dict[int, Rows]]:
-    found: dict[str, dict[int, Rows]] = {}
+def _heat(axes: Axes, rows: Layers) -> QuadMesh:
+    from matplotlib.colors import LogNorm
+
+    values = np.array([np.clip(_finite(rows[iteration]), LOWEST, HIGHEST) for iteration in rows]).T
+    x, y = list(rows), np.arange(1, len(values) + 1)
+    if len(x) == 1:  # diverged at once; a single column has no width
+        x, values = [x[0], x[0] + 1], values.repeat(2, axis=1)
+    mesh = axes.pcolormesh(x, y, values, norm=LogNorm(LOWEST, HIGHEST), cmap="viridis", shading="nearest")
+    mesh.set_rasterized(True)  # ten thousands of cells are no vectors
+    axes.set_xlim(left=0)
+    axes.tick_params(labelsize=TEXT_SIZE - 1, length=2, width=0.6)
+    return mesh
+
+
+def _by_family(runs: Sequence[Run]) -> dict[str, dict[int, tuple[str, Layers]]]:
+    """The name and the norms of each network, by family, with and without batch normalisation, and by depth."""
+    found: dict[str, dict[int, tuple[str, Layers]]] = {}
     for name, own in by_network(runs).items():
         if rows := mean_rows(own, GRADIENTS):
-            family = name.partition("-")[0] + WITHOUT * name.endswith(WITHOUT)
-            found.setdefault(family, {})[own[0].depth] = rows
+            family = own[0].family + WITHOUT * name.endswith(WITHOUT)
+            found.setdefault(family, {})[own[0].depth] = name, rows
     return dict(sorted(found.items(), key=lambda item: FAMILIES.index(item[0]) if item[0] in FAMILIES else 9))
 
 
@@ -221,3 +236,22 @@ def _number(value: float) -> str:
 
 def _ending(run: Run) -> str:
     return run.state if run.state == "finished" else f"{run.state} at {run.iteration:,}"
+
+
+STUDY = Study(
+    title="Gradient flow with and without shortcuts and batch normalisation",
+    section="4.1",
+    experiments=tuple(
+        f"gradients/{family}{depth}{norm}"
+        for depth in (110, 56, 20)
+        for norm in ("", "_without_bn")
+        for family in ("plain", "resnet")
+    ),
+    evaluation="",
+    command="",
+    tables=tables,
+    figures={
+        "": Drawing(draw_lines, "Gradient norms by layer, at initialisation and last"),
+        "-heat": Drawing(draw_heat, "Gradient norms by layer and iteration, in colour"),
+    },
+)

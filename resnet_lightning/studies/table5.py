@@ -1,4 +1,4 @@
-"""Table 5: the mean prediction of all networks that were tested at several scales."""
+"""Table 5: the ensemble of the networks that were tested at several scales on ImageNet (section 4.1)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,22 +6,25 @@ from typing import Any
 
 from resnet_lightning.errors import BadInput
 from resnet_lightning.evaluation.ensemble import ensemble, prediction_files
-from resnet_lightning.reporting.cells import final_errors, published_error
-from resnet_lightning.reporting.comparison import UNMEASURED, describe
-from resnet_lightning.reporting.groups import NOTHING, Setting, groups
+from resnet_lightning.reporting.cells import NOTHING, final_errors, published_error
+from resnet_lightning.reporting.comparison import describe
+from resnet_lightning.reporting.setting_tables import as_table
+from resnet_lightning.reporting.settings import Setting, groups, whole
 from resnet_lightning.reporting.table import Table
 from resnet_lightning.runs.checkpoints import iteration_of
 from resnet_lightning.runs.folder import read_json
 from resnet_lightning.runs.reading import Run, paper
+from resnet_lightning.studies import Study
+from resnet_lightning.studies.experiments import BOTTLENECKS, OPTIONS_B_AND_C
 
 EVALUATION = "multi_scale"
 OURS = "ResNet (ILSVRC15)"  # the paper's row
 
 
-def table5(runs: Sequence[Run]) -> list[Table]:
+def tables(runs: Sequence[Run]) -> list[Table]:
     """Table 5, top-5 errors in percent of ensembles: one table per setting, of all its runs with predictions."""
     trained, others = [run for run in runs if not run.weights], [run for run in runs if run.weights]
-    found = groups(trained) or [(UNMEASURED, [])]
+    found = groups(trained) or [(whole("ImageNet"), [])]
     return [_table(setting, group) for setting, group in [*found, *groups(others)]]
 
 
@@ -48,7 +51,7 @@ def _table(setting: Setting, group: Sequence[Run]) -> Table:
             f"{paper()['table5_ensembles']['note']}. Measured: on the validation set, so that no difference is given."
         )
         if not setting.full:
-            notes.append("These runs are not the paper's, whose error is shown for orientation only.")
+            notes.append("These are not the paper's runs: its error is shown for orientation only.")
     else:
         rows = [{"Network": "Ensemble", **ours}]
     if result and result["damaged_images"]:
@@ -58,8 +61,7 @@ def _table(setting: Setting, group: Sequence[Run]) -> Table:
         notes.append(f"The best member alone: {best:.2f} % top-5." if best is not None else "")
     notes += [f"Left out: {reason}." for reason in left_out]
     title = f"Table 5. {setting.title}" if setting.full else f"Ensemble on {setting.title}"
-    cells = tuple(tuple(row.values()) for row in rows)
-    return Table(title, tuple(rows[0]), cells, tuple(note for note in notes if note))
+    return as_table(title, setting, rows, notes)
 
 
 def _measure(group: Sequence[Run]) -> tuple[list[Run], dict[str, Any] | None, list[str]]:
@@ -91,3 +93,14 @@ def _refuse_others(run: Run) -> None:
 
 def _name(run: Run) -> str:
     return f"{run.network} ({describe(run)})" if run.weights else f"{run.network} (seed {run.seed})"
+
+
+STUDY = Study(
+    title="Table 5: the ensemble of networks on ImageNet",
+    section="4.1",
+    experiments=(*OPTIONS_B_AND_C, *BOTTLENECKS),
+    evaluation=EVALUATION,
+    command="predict",
+    tables=tables,
+    figures={},
+)
