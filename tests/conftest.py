@@ -16,7 +16,7 @@ from PIL import Image
 
 import resnet_lightning
 from resnet_lightning.cli import main
-from resnet_lightning.data import listing
+from resnet_lightning.data import class_folders as folders
 
 REPOSITORY = Path(__file__).parents[1]
 PAPER: dict[str, Any] = yaml.safe_load((Path(resnet_lightning.__file__).parent / "paper.yaml").read_text())
@@ -89,7 +89,7 @@ def refused(capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Carries out a command line that must be refused; the line that says why."""
 
     def refused(*arguments: str) -> str:
-        listing.class_folders.cache_clear()
+        folders.class_folders.cache_clear()
         with pytest.raises(SystemExit) as exit:
             main(arguments)
         lines = capfd.readouterr().err.splitlines()
