@@ -13,7 +13,8 @@ from jsonargparse import ActionConfigFile, ArgumentError, Namespace  # type: ign
 from lightning import LightningDataModule, Trainer, seed_everything
 from lightning.pytorch.cli import LightningArgumentParser
 
-from resnet_lightning.compat import option_names
+from resnet_lightning.compat import option_names, read_configurations_as_utf8
+from resnet_lightning.data.protocol import repeatable
 from resnet_lightning.errors import BadInput
 from resnet_lightning.runs.experiments import experiment_files, is_shipped
 from resnet_lightning.runs.folder import check_yaml, run_folder
@@ -24,6 +25,7 @@ from resnet_lightning.runs.naming import config_files, describe, with_files_foun
 from resnet_lightning.runs.resume import precision_of
 from resnet_lightning.runs.trainers import check_settings, fill_in
 from resnet_lightning.training.classifier import Classifier
+from resnet_lightning.training.scores import is_unfinished, make_lazy_layers
 
 EVALUATING = ("validate", "test", "predict")
 WEIGHTS = "weights"
@@ -73,6 +75,7 @@ def prepare(arguments: Sequence[str], command: str = "fit", watched: bool = True
     """
     for package in ("lightning.pytorch", "lightning.fabric"):  # whose import has set their levels
         logging.getLogger(package).setLevel(logging.WARNING)
+    read_configurations_as_utf8()
     for path in config_files(arguments):
         check_yaml(path)
     arguments = with_files_found(arguments)
@@ -108,6 +111,10 @@ def prepare(arguments: Sequence[str], command: str = "fit", watched: bool = True
         if missing := package_missing(error):
             raise BadInput(f"a package is missing: {missing}") from error
         raise
+    if is_unfinished(made.model.network):
+        make_lazy_layers(made.model.network, made.data)
+        made.model.arrange_memory()
+    repeatable(made.data, int(seed))
     return PreparedRun(
         command=command,
         config=config,

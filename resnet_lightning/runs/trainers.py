@@ -56,7 +56,7 @@ def make_trainer(
     torch.set_float32_matmul_precision("high")
     try:
         return WatchedTrainer(**given)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ImportError, RuntimeError) as error:
         raise BadInput(f"trainer: {error}") from error
 
 
@@ -110,6 +110,11 @@ def check_settings(config: Any, command: str) -> None:
         raise BadInput(
             "trainer.callbacks: StochasticWeightAveraging begins at an epoch, and runs are counted in iterations: "
             "EMAWeightAveraging averages by iterations"
+        )
+    strategy = str(trainer.strategy)
+    if any(kind in strategy for kind in ("spawn", "fork", "notebook")):
+        raise BadInput(
+            f"trainer.strategy {strategy}: it trains in processes whose result this one does not see: use ddp"
         )
     if trainer.fast_dev_run and command != "fit":
         raise BadInput(f"trainer.fast_dev_run: it is for fit, and {command} looks at every image")

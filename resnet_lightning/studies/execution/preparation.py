@@ -42,7 +42,7 @@ def prepare(jobs: Sequence[Job], here: bool = True) -> Machine:
     """
     command = [sys.executable, "-m", __name__]
     arguments = json.dumps({"runs": [job.arguments for job in jobs], "here": here})
-    child = subprocess.run(command, input=arguments, stdout=subprocess.PIPE, text=True, check=False)
+    child = subprocess.run(command, input=arguments, stdout=subprocess.PIPE, encoding="utf-8", errors="replace")
     if child.returncode == 130:
         raise KeyboardInterrupt
     if child.returncode:
