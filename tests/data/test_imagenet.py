@@ -11,8 +11,9 @@ import pytest
 import scipy.io
 import torch
 import torchvision
-from conftest import result, same, start, weights
+from conftest import result, same, weights
 from PIL import Image
+from processes import Forked, wait_for
 from torchvision.transforms import v2
 
 from resnet_lightning.cli import main
@@ -227,11 +228,9 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(place: Path) -> None:
     main([*arguments, "--run=whole"])
     rates = [row.split(",") for row in Path("whole/metrics.csv").read_text().splitlines()]
     assert float(rates[-1][rates[0].index("lr")]) < 0.1  # it did plateau
-    process = start(*arguments, "--run=killed")
-    while not Path("killed/checkpoints/iteration=4.ckpt").exists():
-        assert process.poll() is None, Path("output.txt").read_text()
+    process = Forked(*arguments, "--run=killed")
+    wait_for(Path("killed/checkpoints/iteration=4.ckpt"), process)
     process.kill()
-    process.wait()
     main([*arguments, "--run=killed"])
     assert same(weights("whole", 8), weights("killed", 8))
     assert result("whole")["val_error"] == result("killed")["val_error"]

@@ -5,13 +5,13 @@ import os
 import re
 import shutil
 import signal
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
-from conftest import PAPER, QUICK, REPOSITORY, fit, result, run, same, start, weights
+from conftest import PAPER, QUICK, REPOSITORY, fit, lasting_workplace, result, rows, same, weights
+from processes import Forked, wait_for
 
 from resnet_lightning.cli import main
 from resnet_lightning.data import Digits
@@ -27,15 +27,6 @@ ALL = sorted(
     for path in EXPERIMENTS.rglob("*.yaml")
     if path.stem != "base" and path.parent.name != "clusters"
 )
-
-
-def rows(folder: str | Path, name: str = "metrics.csv") -> dict[int, dict[str, str]]:
-    """metrics.csv but for the speed, the one thing that is never the same twice, or another such file."""
-    path = Path(folder) / name
-    return {
-        iteration: {name: cell for name, cell in row.items() if name != "images_per_second"}
-        for iteration, row in read_metrics(path).items()
-    }
 
 
 # The experiments ----------------------------------------------------------------------------------------------------
@@ -208,24 +199,9 @@ def test_a_diverged_run_says_so(workplace: Path, capsys: pytest.CaptureFixture[s
 LONG = (*QUICK, "--trainer.max_steps=44", "--trainer.val_check_interval=11", "--trainer.log_every_n_steps=4")
 
 
-def killed_after(checkpoint: Path, arguments: list[str]) -> None:
-    """Starts a run and kills it as soon as it has written that checkpoint."""
-    process = start("fit", *arguments)
-    deadline = time.monotonic() + 120
-    while not checkpoint.exists():
-        assert process.poll() is None and time.monotonic() < deadline, Path("output.txt").read_text()
-        time.sleep(0.0005)
-    process.kill()
-    process.wait()
-
-
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("undisturbed")
-    (place / "experiments").symlink_to(EXPERIMENTS)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WANDB_MODE", "disabled")
-        patch.chdir(place)
+    with lasting_workplace(tmp_path_factory, "undisturbed") as place:
         main(["fit", *LONG, "--run=r"])
     return place / "r"
 
@@ -237,7 +213,9 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(
     workplace: Path, undisturbed: Path, every: int, killed_at: int
 ) -> None:
     arguments = [*LONG, "--run=r", f"--checkpoint_every={every}"]
-    killed_after(Path("r", "checkpoints", f"iteration={killed_at}.ckpt"), arguments)
+    process = Forked("fit", *arguments)
+    wait_for(Path("r", "checkpoints", f"iteration={killed_at}.ckpt"), process)
+    process.kill()
     assert not Path("r", "result.json").exists()
     main(["fit", *arguments])
     for name in ("metrics.csv", "responses.csv", "gradients.csv"):
@@ -262,13 +240,10 @@ def test_an_evaluation_that_is_made_up_for_sees_every_image(workplace: Path, mon
 
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_says_how_to_go_on(workplace: Path, sent: signal.Signals, status: int) -> None:
-    process = start("fit", *QUICK, "--trainer.max_steps=100000", "--run=r", "--checkpoint_every=5")
-    deadline = time.monotonic() + 120
-    while not Path("r", "checkpoints", "iteration=10.ckpt").exists():
-        assert process.poll() is None and time.monotonic() < deadline, Path("output.txt").read_text()
-        time.sleep(0.01)
+    process = Forked("fit", *QUICK, "--trainer.max_steps=100000", "--run=r", "--checkpoint_every=5")
+    wait_for(Path("r", "checkpoints", "iteration=10.ckpt"), process)
     process.send_signal(sent)
-    assert process.wait(60) == status
+    assert process.wait() == status
     assert Path("output.txt").read_text().splitlines()[-1].startswith("interrupted: the same command goes on")
     assert not Path("r", "result.json").exists()
 
@@ -278,32 +253,6 @@ def test_a_run_that_only_lacks_its_result_gets_it(workplace: Path, undisturbed: 
     Path("r", "result.json").unlink()
     main(["fit", *LONG, "--run=r"])
     assert rows("r") == rows(undisturbed) and result("r")["test_error"] == result(undisturbed)["test_error"]
-
-
-def test_two_processes_train_one_network(workplace: Path) -> None:
-    options = ["--trainer.max_steps=12", "--trainer.log_every_n_steps=3", "--trainer.val_check_interval=6"]
-    two = ["--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp", "--run=two"]
-    run("fit", *QUICK, *options, *two, "--checkpoint_every=5")
-    fit(*options, "--run=one")
-    ours, theirs = result("two"), result("one")
-    assert (ours["devices"], ours["test_images"], ours["state"]) == (2, 360, "finished")
-    assert rows("two").keys() == rows("one").keys()
-    one, other = (rows(folder)[3] for folder in ("one", "two"))
-    # The batches hold the same images; batch normalisation sees halves of them.
-    assert float(one["train/loss"]) == pytest.approx(float(other["train/loss"]), rel=0.2)
-    assert float(other["train/loss"]) != float(one["train/loss"])
-    mistakes = float(other["train/error"]) * 3.84
-    assert mistakes == pytest.approx(round(mistakes), abs=1e-3)  # counted over the three times 128 images of both
-    test_mistakes = ours["test_error"] * 3.6
-    assert test_mistakes == pytest.approx(round(test_mistakes), abs=1e-2)
-    assert ours["test_error"] == pytest.approx(theirs["test_error"], abs=20)
-    # Goes on from 10, where each process has measured one iteration of the row at 12.
-    names = ("metrics.csv", "responses.csv", "gradients.csv")
-    before, trained = [rows("two", name) for name in names], weights("two", 12)
-    for name in ("result.json", "checkpoints/iteration=12.ckpt"):
-        Path("two", name).unlink()
-    run("fit", *QUICK, *options, *two, "--checkpoint_every=5")
-    assert [rows("two", name) for name in names] == before and same(weights("two", 12), trained)
 
 
 # Tracking -----------------------------------------------------------------------------------------------------------
@@ -359,15 +308,6 @@ def test_a_study_runs_what_is_missing(workplace: Path, capfd: pytest.CaptureFixt
     assert second.exists() and first.stat().st_mtime_ns == before
     main(["report", "demo"])
     assert "ResNet-8" in capfd.readouterr().out
-
-
-def test_a_study_whose_run_fails_says_which_and_why(workplace: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    Path("odd.yaml").write_text("model: {optimizer: {init_args: {lr: -0.1}}}\n")
-    with pytest.raises(SystemExit) as exit:
-        main(["study", "demo", "--steps=4", "--with=odd.yaml", "--only", "resnet20"])
-    assert exit.value.code == 1
-    printed = "".join(capfd.readouterr())
-    assert re.search(r"failed runs/digits/resnet20@max_steps=4,odd/seed0: model.optimizer: .*-0.1", printed)
 
 
 def test_progress_in_a_log_file_is_a_line_at_each_evaluation(

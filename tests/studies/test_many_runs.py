@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import QUICK, fit, result, run, same, start, weights
+from conftest import QUICK, fit, result, same, weights
+from processes import PATIENCE, Forked, run, start, wait_for
 
 from resnet_lightning.cli import main
 from resnet_lightning.errors import OCCUPIED, Occupied
@@ -35,13 +36,6 @@ STUDY = ("study", "demo", "--steps=4", "--with=tiny.yaml", "--only", "resnet20",
 def tiny(workplace: Path) -> Path:
     (workplace / "tiny.yaml").write_text(TINY)
     return workplace
-
-
-def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
-    deadline = time.monotonic() + 120
-    while not path.exists():
-        assert process.poll() is None and time.monotonic() < deadline, Path("output.txt").read_text()
-        time.sleep(0.01)
 
 
 # Locks --------------------------------------------------------------------------------------------------------------
@@ -112,7 +106,7 @@ def test_a_lock_of_another_host_is_stale_after_a_minute_without_a_sign(tmp_path:
 
 
 def test_two_commands_do_not_work_on_one_run(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    first = start("fit", *QUICK, "--trainer.max_steps=100000", "--run=r", "--checkpoint_every=5")
+    first = Forked("fit", *QUICK, "--trainer.max_steps=100000", "--run=r", "--checkpoint_every=5")
     wait_for(Path("r", "checkpoints", "iteration=5.ckpt"), first)
     with pytest.raises(SystemExit) as exit:
         fit("--trainer.max_steps=100000", "--run=r")
@@ -120,7 +114,6 @@ def test_two_commands_do_not_work_on_one_run(workplace: Path, capsys: pytest.Cap
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith(f"resnet-lightning: r is being worked on by process {first.pid} on ")
     first.kill()
-    first.wait()
 
 
 # Checkpoints --------------------------------------------------------------------------------------------------------
@@ -138,10 +131,9 @@ def damage(path: Path, how: str) -> None:
 @pytest.mark.parametrize("how", ["cut off", "changed"])
 def test_a_damaged_checkpoint_is_passed_over(workplace: Path, how: str, capsys: pytest.CaptureFixture[str]) -> None:
     fit(*LONG, "--run=whole", "--checkpoint_every=5")
-    process = start("fit", *QUICK, *LONG, "--run=r", "--checkpoint_every=5")
+    process = Forked("fit", *QUICK, *LONG, "--run=r", "--checkpoint_every=5")
     wait_for(Path("r", "checkpoints", "iteration=15.ckpt"), process)
     process.kill()
-    process.wait()
     newest, before = checkpoints(Path("r", "checkpoints"))[:2]
     damage(newest, how)
     capsys.readouterr()
@@ -165,20 +157,19 @@ def test_without_any_whole_checkpoint_a_run_begins_again(workplace: Path, capsys
 def test_new_checkpoints_stay_beside_damaged_later_ones(workplace: Path) -> None:
     """A run that begins again, all its checkpoints being damaged, must not lose what it saves then."""
     options = [*QUICK, "--trainer.max_steps=1000", "--run=r", "--checkpoint_every=5"]
-    process = start("fit", *options)
+    process = Forked("fit", *options)
     wait_for(Path("r", "checkpoints", "iteration=20.ckpt"), process)
     process.kill()
-    process.wait()
     later = checkpoints(Path("r", "checkpoints"))
     for path in later:
         damage(path, "changed")
-    process = start("fit", *options)
+    process = Forked("fit", *options)
     for path in later:
         wait_for(path.with_name(f"{path.name}.damaged"), process)
     while not checkpoints(Path("r", "checkpoints")) and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 143
+    assert process.wait() == 143
     [newest, *_] = checkpoints(Path("r", "checkpoints"))
     assert is_whole(newest)
 
@@ -191,20 +182,18 @@ def test_a_damaged_checkpoint_is_not_evaluated(finished: Path, refused: Callable
     assert "checksum" in refused("test", config, f"--ckpt_path={tmp_path / 'iteration=22.ckpt'}", "--run=elsewhere")
 
 
-@pytest.mark.parametrize(
-    "devices", [(), ("--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp")], ids=["one", "two"]
-)
-def test_a_run_that_is_asked_to_stop_saves_its_iteration(workplace: Path, devices: tuple[str, ...]) -> None:
-    options = [*QUICK, *devices, "--trainer.max_steps=60", "--trainer.val_check_interval=30", "--checkpoint_every=1000"]
-    run("fit", *options, "--run=whole")
-    process = start("fit", *options, "--run=r")
+def test_a_run_that_is_asked_to_stop_saves_its_iteration(workplace: Path) -> None:
+    options = ["--trainer.max_steps=60", "--trainer.val_check_interval=30", "--checkpoint_every=1000"]
+    fit(*options, "--run=whole")
+    process = Forked("fit", *QUICK, *options, "--run=r")
     wait_for(Path("r", "metrics.csv"), process)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 143
+    assert process.wait() == 143
     [saved] = checkpoints(Path("r", "checkpoints"))
     assert 1 <= int(saved.stem.partition("=")[2]) < 60
     torch.set_num_threads(2)  # which alone would change the weights: the run goes on with the one that it began with
-    run("fit", *options, "--run=r")
+    fit(*options, "--run=r")
+    assert torch.get_num_threads() == 1
     assert same(weights("r", 60), weights("whole", 60))
     sessions = result("r")["sessions"]
     assert [session["from_iteration"] for session in sessions] == [0, int(saved.stem.partition("=")[2])]
@@ -253,7 +242,7 @@ def test_a_process_that_has_lost_its_run_writes_no_curve(tmp_path: Path) -> None
 
 def test_two_runners_share_a_study(tiny: Path) -> None:
     runners = [start(*STUDY, "--seeds", "0", "1", "--jobs=1") for _ in range(2)]
-    assert [runner.wait(180) for runner in runners] == [0, 0], Path("output.txt").read_text()
+    assert [runner.wait(PATIENCE) for runner in runners] == [0, 0], Path("output.txt").read_text()
     logs = list(Path("runs").glob("digits/*/seed*/log.txt"))
     assert len(logs) == 4
     assert all(log.read_text().count(" after 4 iterations on ") == 1 for log in logs)
@@ -271,14 +260,14 @@ def test_a_closed_terminal_stops_the_runs(tiny: Path) -> None:
     folders = [Path(f"runs/digits/{name}@max_steps=3000,tiny/seed0") for name in ("plain20", "resnet20")]
     runner = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
     os.close(theirs)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     while not all((folder / "metrics.csv").exists() for folder in folders) and time.monotonic() < deadline:
         if select.select([mine], [], [], 0.1)[0]:
             os.read(mine, 2**16)  # or it would wait for us to
     os.close(mine)
     for _ in range(2):  # the kernel's, and the shell's
         runner.send_signal(signal.SIGHUP)
-    assert runner.wait(60) != 0
+    assert runner.wait(PATIENCE) != 0
     for folder in folders:
         assert holder(folder / "result.json") is None and checkpoints(folder / "checkpoints")
 
@@ -313,7 +302,7 @@ def test_ctrl_c_lets_runs_finish_their_iteration(tiny: Path) -> None:
     folder = Path("runs/digits/resnet20@max_steps=5000,tiny/seed0")
     wait_for(folder / "metrics.csv", runner)
     runner.send_signal(signal.SIGINT)
-    assert runner.wait(60) == 130
+    assert runner.wait(PATIENCE) == 130
     assert "the same command goes on" in Path("output.txt").read_text()
     assert checkpoints(folder / "checkpoints") and holder(folder / "result.json") is None
     assert "stopping after this iteration (SIGTERM)" in (folder / "log.txt").read_text()
