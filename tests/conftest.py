@@ -16,7 +16,7 @@ from processes import kill_forked
 
 import resnet_lightning
 from resnet_lightning.cli import main
-from resnet_lightning.data import listing
+from resnet_lightning.data import class_folders as folders
 from resnet_lightning.runs.metrics_file import read_metrics
 
 REPOSITORY = Path(__file__).parents[1]
@@ -104,7 +104,7 @@ def refused(capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Carries out a command line that must be refused; the line that says why."""
 
     def refused(*arguments: str) -> str:
-        listing.class_folders.cache_clear()
+        folders.class_folders.cache_clear()
         with pytest.raises(SystemExit) as exit:
             main(arguments)
         lines = capfd.readouterr().err.splitlines()

@@ -23,6 +23,7 @@ class Forked:
     def __init__(self, *arguments: str) -> None:
         self.process = SERVER.Process(target=become, args=(arguments, os.getcwd(), dict(os.environ)))
         self.process.start()
+        STARTED.append(self)
         self.pid = self.process.ident or 0
 
     def poll(self) -> int | None:
@@ -57,10 +58,15 @@ def become(arguments: tuple[str, ...], folder: str, environment: dict[str, str])
     main(arguments)
 
 
+STARTED: list[Forked] = []
+
+
 def kill_forked() -> None:
     """Kills what a test that failed has left behind."""
-    for process in multiprocessing.active_children():
-        process.kill()
+    while STARTED:
+        process = STARTED.pop()
+        if process.poll() is None:
+            process.kill()
 
 
 def start(*arguments: str) -> "subprocess.Popen[str]":

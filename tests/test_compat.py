@@ -1,6 +1,7 @@
 """What compat.py relies upon in its libraries: these fail where an update has changed it, and say what."""
 
 import ast
+from argparse import ArgumentParser
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,9 @@ def test_a_lock_goes_by_the_name_that_it_is_given_and_breaks_an_empty_one(tmp_pa
     lock.lock(timeout=5)
     assert lock.is_locked
     lock.unlock()
+
+
+def test_a_parser_lists_its_options() -> None:
+    parser = ArgumentParser()
+    parser.add_argument("--data.workers")
+    assert "data.workers" in compat.option_names(parser)

@@ -119,7 +119,7 @@ def measure(loop: Loop, data: str, seconds: float) -> dict[str, Any]:
     """What benchmark_loops reports of one loop, from a process of its own."""
     command = [sys.executable, "-m", "resnet_lightning.benchmarks.loops", *asdict(loop).values(), data, str(seconds)]
     # A tracker would be another process beside the measured one.
-    child = subprocess.run(command, env={**os.environ, "WANDB_MODE": "disabled"}, capture_output=True, text=True)
+    child = subprocess.run(command, env={**os.environ, "WANDB_MODE": "disabled"}, capture_output=True, encoding="utf-8")
     if child.returncode:
         raise RuntimeError(f"{loop.network}, {loop} ended with status {child.returncode}:\n{child.stderr[-3000:]}")
     result: dict[str, Any] = json.loads(child.stdout.splitlines()[-1])

@@ -80,7 +80,7 @@ class LayerResponses(Callback):
         for hook in self.hooks:
             hook.remove()
         self.hooks = []
-        if not self.moments.sums:
+        if not self.moments.sums or trainer.sanity_checking:
             return
         iteration = trainer.global_step or pl_module.trained  # `test` has trained nothing itself
         deviations = {name: deviation for name, (deviation, _) in self.moments.compute().items()}

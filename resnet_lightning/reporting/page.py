@@ -94,7 +94,7 @@ def _list(runs: Sequence[Run]) -> list[Listed]:
     for setting, group in groups(runs):
         for run in (run for own in by_network(group).values() for run in own):
             path = run.folder / "config.yaml"  # weights of others have none
-            config = path.read_text(errors="replace") if path.exists() else ""
+            config = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
             found.append(Listed(len(found) + 1, setting.title, run, config))
     return found
 

@@ -60,8 +60,11 @@ def shipped_settings(experiment: str) -> dict[str, Any]:
     """The settings that an experiment's files name, without the seed; nothing if there are no such files."""
     files = experiment_files(experiment)
     config = merged(files)
-    if not config or not files[-1].is_file():
-        return {}
+    return named_settings(config) if config and files[-1].is_file() else {}
+
+
+def named_settings(config: dict[str, Any]) -> dict[str, Any]:
+    """The settings of the experiment that a configuration names, by dotted name, without seed and precision."""
     others = not_watching(callbacks_of(config))
     named = {key: value for key, value in flat(config) if not only_watches(key, value, not others)}
     for key in ("seed_everything", "trainer.precision"):

@@ -107,7 +107,7 @@ class RunRecord(Timer):
         result = info | {"state": state, "iteration": iteration, "sessions": self.sessions, "finished": now()}
         checksum = checksum_file(checkpoint_file(self.folder, iteration))
         if checksum.exists():
-            result["checkpoint_sha256"] = checksum.read_text().split(" ")[0]
+            result["checkpoint_sha256"] = checksum.read_text(encoding="utf-8").split(" ")[0]
         for column, curve in curves.items():
             if curve:
                 result[column.replace("/", "_")] = curve[-1] if state == "finished" else None
@@ -135,7 +135,7 @@ def code_version() -> dict[str, Any]:
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(source), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        return subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=10).stdout.strip()
 
     try:
         git("ls-files", "--error-unmatch", Path(resnet_lightning.__file__).name)  # not of a repository around .venv

@@ -6,13 +6,13 @@ from typing import Any
 
 import torch
 from lightning import Callback, Trainer
-from lightning.pytorch.callbacks import StochasticWeightAveraging
 from lightning.pytorch.loggers import Logger
 
 from resnet_lightning.data.protocol import facts
 from resnet_lightning.errors import BadInput
 from resnet_lightning.runs.checkpoint_io import AtomicCheckpointIO
 from resnet_lightning.runs.ending import WatchedTrainer
+from resnet_lightning.runs.identity import entry, listed
 from resnet_lightning.runs.naming import split_options
 from resnet_lightning.training.devices import fastest_safe_precision
 
@@ -42,7 +42,6 @@ def make_trainer(
     given = {**run.settings, **settings}
     named = given["callbacks"] or []
     given["callbacks"] = [*(named if isinstance(named, list) else [named]), *callbacks]
-    refuse_epochs(given["callbacks"])
     given["plugins"] = [*(given["plugins"] or []), AtomicCheckpointIO()]
     given["logger"] = list(loggers) or False
     given["default_root_dir"] = str(run.folder)
@@ -57,7 +56,7 @@ def make_trainer(
     torch.set_float32_matmul_precision("high")
     try:
         return WatchedTrainer(**given)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ImportError, RuntimeError) as error:
         raise BadInput(f"trainer: {error}") from error
 
 
@@ -107,15 +106,15 @@ def check_settings(config: Any, command: str) -> None:
             raise BadInput(f"trainer.{name}: every image counts; runs are shortened by --trainer.max_steps alone")
     if trainer.enable_checkpointing is False:
         raise BadInput("trainer.enable_checkpointing: a run needs checkpoints to go on; --checkpoint_every says when")
+    if any("StochasticWeightAveraging" in entry(callback)["class_path"] for callback in listed(trainer.callbacks)):
+        raise BadInput(
+            "trainer.callbacks: StochasticWeightAveraging begins at an epoch, and runs are counted in iterations: "
+            "EMAWeightAveraging averages by iterations"
+        )
+    strategy = str(trainer.strategy)
+    if any(kind in strategy for kind in ("spawn", "fork", "notebook")):
+        raise BadInput(
+            f"trainer.strategy {strategy}: it trains in processes whose result this one does not see: use ddp"
+        )
     if trainer.fast_dev_run and command != "fit":
         raise BadInput(f"trainer.fast_dev_run: it is for fit, and {command} looks at every image")
-
-
-def refuse_epochs(callbacks: Iterable[Any]) -> None:
-    """Raises BadInput for a callback that counts in epochs, of which a run has no number."""
-    for callback in callbacks:
-        if isinstance(callback, StochasticWeightAveraging):
-            raise BadInput(
-                "trainer.callbacks: StochasticWeightAveraging begins at an epoch, and runs are counted in iterations: "
-                "lightning.pytorch.callbacks.EMAWeightAveraging averages by iterations"
-            )

@@ -17,10 +17,11 @@ from processes import Forked, wait_for
 from torchvision.transforms import v2
 
 from resnet_lightning.cli import main
-from resnet_lightning.data import ImageNet, decode
+from resnet_lightning.data import ImageNet, crops
+from resnet_lightning.data.class_folders import class_folders
 from resnet_lightning.data.colour import EIGENVALUES, EIGENVECTORS, colour_shift, normalize
 from resnet_lightning.data.image_files import TrainingBatch, TrainingFiles
-from resnet_lightning.data.listing import class_folders, validation_images
+from resnet_lightning.data.listing import validation_images
 from resnet_lightning.errors import BadInput
 
 CLASSES = ("n01", "n02", "n03")
@@ -38,7 +39,7 @@ SHORT = ("--trainer.max_steps=2", "--trainer.log_every_n_steps=1", "--trainer.va
 
 
 def write_images(root: Path) -> Path:
-    """train with 8 and val with 4 images of each class: RGB, grey and CMYK JPEGs and a PNG, and files that are none."""
+    """train with 8 and val with 4 images of each class: RGB, grey and CMYK JPEGs and a PNG."""
     random = np.random.default_rng(0)
     for part, count in (("train", 8), ("val", 4)):
         for name in CLASSES:
@@ -49,7 +50,6 @@ def write_images(root: Path) -> Path:
                 image = coarse.resize(SIZES[number % 4], Image.Resampling.BICUBIC)
                 image = image.convert({1: "L", 2: "CMYK"}.get(number, "RGB"))
                 image.save(folder / f"{name}_{part}_{number}.{'png' if number == 3 else 'JPEG'}")
-            (folder / "notes.txt").write_text("not an image, and not called one")
     return root
 
 
@@ -139,9 +139,9 @@ def test_a_batch_is_what_a_loop_over_its_files_gives(place: Path, augmentation: 
     batch = next(iter(files))
     assert batch.pixels.dtype == torch.uint8 and batch.pixels.shape == (8, 32, 32, 3)
     images, labels = module.on_after_batch_transfer(batch, 0)
-    read = decode.random_scale_crop if augmentation == "scale" else decode.random_resized_crop
+    read = crops.random_scale_crop if augmentation == "scale" else crops.random_resized_crop
     listing = module.sets["train"]
-    centres = torch.stack([decode.centre_crop(listing.path(n), 32).double() for n in range(24)])
+    centres = torch.stack([crops.centre_crop(listing.path(n), 32).double() for n in range(24)])
     for (number, seed), image, label in zip(keys, images, labels, strict=True):
         pixels = read(listing.path(number), seed, 32).double() / 255
         expected = pixels + colour_shift(seed, 0.1) - centres.mean(0) / 255
@@ -251,7 +251,7 @@ def test_weights_of_torchvision_are_tested(place: Path, refused: Callable[..., s
     listing = class_folders(Path("images/val"))
     losses = []
     for number, label in enumerate(listing.labels.tolist()):
-        five = decode.five_crops(listing.path(number), 32)
+        five = crops.five_crops(listing.path(number), 32)
         values = transform.normalize(
             torch.cat((five, five.flip(2))).permute(0, 3, 1, 2) / 255, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
         )

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -112,11 +113,14 @@ def test_a_study_does_not_take_another_run_for_its_own(workplace: Path, refused:
     Path("mine.yaml").write_text(settings.format(8))
     info = Path("runs/digits/resnet20@max_steps=2,mine/seed0/run.json")
     info.write_text(info.read_text().replace("digits at 8×8", "other digits"))
+    info.with_name("result.json").unlink()  # a finished run is shown under its own data's name
     assert "other digits" in refused(*arguments)
 
 
-@pytest.mark.parametrize("command", ["fit", "test"])
-@pytest.mark.parametrize("damage", ["cut short", "empty", "text", "another's", "weights only"])
+@pytest.mark.parametrize(
+    ("command", "damage"),
+    [*product(("fit", "test"), ("cut short", "empty", "text", "another's")), ("fit", "weights only")],
+)
 def test_a_damaged_checkpoint(workplace: Path, finished: Path, refused: Refused, command: str, damage: str) -> None:
     path = Path("checkpoint.ckpt")
     content = (finished / "checkpoints" / "iteration=22.ckpt").read_bytes()
@@ -190,11 +194,3 @@ def test_a_disk_that_is_full_from_the_start(small_disk: Path, refused: Refused) 
         while True:
             filler.write(bytes(4096))
     assert str(small_disk) in refused("fit", *QUICK, SHORT, f"--run={small_disk / 'r'}")
-
-
-def test_the_experiments_are_found_from_the_repository_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    line = refused("study", "demo")
-    assert "experiments/digits/plain56.yaml" in line and str(tmp_path) in line

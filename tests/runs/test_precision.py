@@ -15,11 +15,11 @@ OPTIONS = ("--trainer.max_steps=4", "--checkpoint_every=2", "--run=r")
 
 
 def test_a_run_goes_on_in_its_precision(
-    workplace: Path, refused: Callable[..., str], capsys: pytest.CaptureFixture[str]
+    workplace: Path, refused: Callable[..., str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     fit(*OPTIONS, f"--trainer.precision={OTHER}")
     fit(*OPTIONS, f"--trainer.precision={DEFAULT}")
-    assert "finished already" in capsys.readouterr().out
+    assert "finished already" in capfd.readouterr().out
     Path("r/result.json").unlink()
     Path("r/checkpoints/iteration=4.ckpt").unlink()
     line = refused("fit", *QUICK, *OPTIONS, f"--trainer.precision={DEFAULT}")

@@ -11,7 +11,7 @@ import jsonargparse
 from resnet_lightning.errors import BadInput
 from resnet_lightning.studies import choose, find_study, overview
 from resnet_lightning.studies.execution.jobs import Job, list_evaluations, list_jobs, list_weights
-from resnet_lightning.studies.execution.preparation import Machine, prepare
+from resnet_lightning.studies.execution.preparation import Machine, prepare, refuse_edited
 from resnet_lightning.studies.execution.runner import run_jobs
 from resnet_lightning.studies.report import report
 
@@ -84,11 +84,13 @@ def carry_out(jobs: Sequence[Job], options: jsonargparse.Namespace, check: bool 
     """
     for job in jobs:
         job.look(options.retry)
-    waiting = any(not job.done for job in jobs)
-    machine = prepare(jobs if check else []) if waiting else Machine()
+    if check:
+        refuse_edited(jobs)
     if options.print:
         print_jobs(jobs, options.retry)
         return True
+    waiting = any(not job.done for job in jobs)
+    machine = prepare(jobs if check else [], here=not options.submit) if waiting else Machine()
     if options.submit:
         from resnet_lightning.studies.execution.submit import submit_jobs  # submitit is not everybody's
 
