@@ -215,6 +215,7 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(place: Path) -> None:
     plateau = [
         "--config=experiments/imagenet/plateau.yaml",
         "--model.schedule.patience=1",
+        "--model.schedule.every=2",
         "--model.schedule.threshold=100",
     ]
     arguments = [
@@ -263,7 +264,7 @@ def test_weights_of_torchvision_are_tested(place: Path, refused: Callable[..., s
     leaf = "--config=experiments/imagenet/table3/resnet34b.yaml"
     wrong = ["test", RUN[0], leaf, *RUN[2:], "--model.bn_batches=0", "--ckpt_path=w/wrong.pth"]
     torch.save(torchvision.models.resnet18(num_classes=3).state_dict(), "w/wrong.pth")
-    assert "wrong.pth, not the configured ResNet-34 B" in refused(*wrong)
+    assert "configured ResNet-34 B: it lacks layer1.2" in refused(*wrong)
     torch.save(torchvision.models.resnet34(num_classes=1000).state_dict(), "w/wrong.pth")
     assert "1,000 classes" in refused(*wrong)
     Path("w/wrong.pth").write_text("no weights")

@@ -84,8 +84,8 @@ def test_every_experiment_is_what_its_name_says(path: Path, monkeypatch: pytest.
     [
         ("--config e/base.yaml --config experiments/cifar10/table6/resnet20.yaml", "cifar10/table6/resnet20"),
         ("--config=/a/experiments/digits/base.yaml --config=/a/experiments/digits/plain20.yaml", "digits/plain20"),
-        ("fit --config elsewhere/mine.yaml --seed_everything 1 --data.root d --trainer.strategy=ddp", "mine"),
-        ("--config elsewhere/mine.yaml --trainer.devices 2", "mine@devices=2"),
+        ("fit --config elsewhere/mine.yaml --seed_everything 1 --data.root d --trainer.strategy=ddp", "elsewhere/mine"),
+        ("--config elsewhere/mine.yaml --trainer.devices 2", "elsewhere/mine@devices=2"),
         ("--config a.yaml --trainer.max_steps 60 --model.schedule.init_args.warmup=0.1", "a@max_steps=60,warmup=0.1"),
         ("--config a.yaml --model.schedule.warmup=0.1 --trainer.max_steps=60", "a@max_steps=60,warmup=0.1"),
         ("--config a.yaml --config b/small.yaml --data.padding 2", "a@padding=2,small"),
