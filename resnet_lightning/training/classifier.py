@@ -92,7 +92,7 @@ class Classifier(LightningModule):
 
     def arrange_memory(self) -> None:
         if self.channels_last and not is_unfinished(self.network):
-            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.network.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.network(images)  # type: ignore[no-any-return]
