@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import cycle, islice
 from math import ceil
-from pathlib import Path
 from statistics import median
 
 import jsonargparse
@@ -17,9 +16,9 @@ from torchvision import transforms
 from torchvision.transforms import functional
 
 from resnet_lightning.benchmarks.speed import REPORTS, spread, versions
-from resnet_lightning.data import decode
+from resnet_lightning.data import crops, decode
+from resnet_lightning.data.class_folders import class_folders, user_path
 from resnet_lightning.data.imagenet import DEFAULT_ROOT
-from resnet_lightning.data.listing import class_folders
 from resnet_lightning.errors import BadInput
 from resnet_lightning.files import write_text
 from resnet_lightning.reporting.table import Table, show_tables, to_markdown
@@ -57,7 +56,7 @@ def bench_input(data: str = DEFAULT_ROOT, rounds: int = 5, seconds: float = 5.0)
     """
     if rounds < 1 or not seconds > 0:
         raise BadInput(f"{rounds} rounds of {seconds} seconds: expected at least 1 round and more than 0 seconds")
-    listing = class_folders(Path(data, "train"))
+    listing = class_folders(user_path(data) / "train")
     step = ceil(len(listing.paths) / FILES)
     paths = [listing.path(number) for number in range(0, len(listing.paths), step)]
     make_folder(REPORTS)
@@ -82,14 +81,14 @@ def bench_input(data: str = DEFAULT_ROOT, rounds: int = 5, seconds: float = 5.0)
 def measure_rounds(paths: list[str], rounds: int, seconds: float) -> Rounds:
     ways: dict[str, Callable[[str], Tensor]] = {
         STANDARD: torchvision_standard(),
-        STANDARD_OURS: lambda path: decode.random_resized_crop(path, random.getrandbits(32), SIZE),
+        STANDARD_OURS: lambda path: crops.random_resized_crop(path, random.getrandbits(32), SIZE),
         SCALE: torchvision_scale(),
-        SCALE_OURS: lambda path: decode.random_scale_crop(path, random.getrandbits(32), SIZE),
-        CENTRE: lambda path: decode.centre_crop(path, SIZE),
+        SCALE_OURS: lambda path: crops.random_scale_crop(path, random.getrandbits(32), SIZE),
+        CENTRE: lambda path: crops.centre_crop(path, SIZE),
     }
     print(f"{rounds} rounds of {len(ways)} measurements of {seconds:g} seconds, one thread", flush=True)
     for path in paths:  # into memory; and a damaged one is named before anything is measured
-        decode.centre_crop(path, SIZE)
+        crops.centre_crop(path, SIZE)
     measured: Rounds = {name: [] for name in ways}
     for number in range(1, rounds + 1):
         for name, read in ways.items():
@@ -128,7 +127,7 @@ def torchvision_scale() -> Callable[[str], Tensor]:
     augment = transforms.Compose([*ways, transforms.ToTensor(), transforms.Normalize(*COLOURS)])
 
     def read(path: str) -> Tensor:
-        tensor: Tensor = augment(functional.resize(open_rgb(path), random.randint(*decode.TRAIN_SIDES)))
+        tensor: Tensor = augment(functional.resize(open_rgb(path), random.randint(*crops.TRAIN_SIDES)))
         return tensor
 
     return read
