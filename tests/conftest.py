@@ -30,6 +30,9 @@ QUICK = (
     "--data.image_size=8",
     "--data.padding=1",
 )
+# The demo with networks of that size, in four iterations; needs the fixture `tiny`.
+DEMO = ("study", "demo", "--steps=4", "--with=tiny.yaml", "--only", "resnet20", "plain20")
+TINY = "data: {init_args: {image_size: 8, padding: 1}}\nmodel: {network: {init_args: {depth: 8}}}\n"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -56,6 +59,13 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "experiments").symlink_to(REPOSITORY / "experiments")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def tiny(workplace: Path) -> Path:
+    """A workplace with tiny.yaml, which makes the networks of studies small."""
+    (workplace / "tiny.yaml").write_text(TINY, encoding="utf-8")
+    return workplace
 
 
 @pytest.fixture(scope="session")

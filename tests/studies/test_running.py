@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import result
+from conftest import DEMO, result
 from processes import PATIENCE, start, wait_for
 
 from resnet_lightning.cli import main
@@ -22,22 +22,12 @@ from resnet_lightning.studies.execution.jobs import Job
 from resnet_lightning.studies.execution.preparation import Machine
 from resnet_lightning.studies.execution.runner import visible
 
-TINY = "data: {init_args: {image_size: 8, padding: 1}}\nmodel: {network: {init_args: {depth: 8}}}\n"
-
-STUDY = ("study", "demo", "--steps=4", "--with=tiny.yaml", "--only", "resnet20", "plain20")
-
-
-@pytest.fixture
-def tiny(workplace: Path) -> Path:
-    (workplace / "tiny.yaml").write_text(TINY)
-    return workplace
-
 
 def test_two_runners_share_a_study(tiny: Path) -> None:
-    runners = [start(*STUDY, "--seeds", "0", "1", "--jobs=1") for _ in range(2)]
+    runners = [start(*DEMO[:-1], "--seeds", "0", "1", "--jobs=1") for _ in range(2)]
     assert [runner.wait(PATIENCE) for runner in runners] == [0, 0], Path("output.txt").read_text()
     logs = list(Path("runs").glob("digits/*/seed*/log.txt"))
-    assert len(logs) == 4
+    assert len(logs) == 2
     assert all(log.read_text().count(" after 4 iterations on ") == 1 for log in logs)
 
 
@@ -49,7 +39,7 @@ def test_runs_get_their_part_of_the_gpus_that_there_are(monkeypatch: pytest.Monk
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals here")
 def test_a_closed_terminal_stops_the_runs(tiny: Path) -> None:
     mine, theirs = os.openpty()
-    command = [sys.executable, "-m", "resnet_lightning", *STUDY, "--steps=3000", "--jobs=2"]
+    command = [sys.executable, "-m", "resnet_lightning", *DEMO, "--steps=3000", "--jobs=2"]
     folders = [Path(f"runs/digits/{name}@max_steps=3000,tiny/seed0") for name in ("plain20", "resnet20")]
     runner = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
     os.close(theirs)
@@ -68,7 +58,7 @@ def test_a_closed_terminal_stops_the_runs(tiny: Path) -> None:
 def test_a_failed_run_is_tried_again_only_when_asked(tiny: Path, capfd: pytest.CaptureFixture[str]) -> None:
     folder = Path("runs/digits/resnet20@max_steps=4,tiny/seed0")
     (folder / "metrics.csv").mkdir(parents=True)  # where a file has to be
-    study = [name for name in STUDY if name != "plain20"]
+    study = [name for name in DEMO if name != "plain20"]
 
     def status(*options: str) -> tuple[int, str]:
         capfd.readouterr()
@@ -90,7 +80,7 @@ def test_a_failed_run_is_tried_again_only_when_asked(tiny: Path, capfd: pytest.C
 
 
 def test_ctrl_c_lets_runs_finish_their_iteration(tiny: Path) -> None:
-    study = [name.replace("=4", "=5000") for name in STUDY]
+    study = [name.replace("=4", "=5000") for name in DEMO]
     runner = start(*study, "--only", "resnet20", "--jobs=1")
     folder = Path("runs/digits/resnet20@max_steps=5000,tiny/seed0")
     wait_for(folder / "metrics.csv", runner)
@@ -104,16 +94,16 @@ def test_ctrl_c_lets_runs_finish_their_iteration(tiny: Path) -> None:
 def test_a_study_runs_what_is_missing_by_the_lines_that_it_prints(
     tiny: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    main([*STUDY, "--print"])
+    main([*DEMO, "--print"])
     plain, residual = capfd.readouterr().out.splitlines()
     assert not Path("runs").exists()
     subprocess.run(shlex.split(plain), check=True)
     done, missing = (Path(f"runs/digits/{name}@max_steps=4,tiny/seed0/result.json") for name in ("plain20", "resnet20"))
     before = done.stat().st_mtime_ns
     capfd.readouterr()
-    main([*STUDY, "--print"])
+    main([*DEMO, "--print"])
     assert capfd.readouterr().out.splitlines() == [residual]
-    main([*STUDY, "--jobs=2"])
+    main([*DEMO, "--jobs=2"])
     printed = capfd.readouterr().out
     assert re.findall(r"^running ([^:\s]+)", printed, re.MULTILINE) == [str(missing.parent)]
     assert result(missing.parent)["depth"] == 8 and done.stat().st_mtime_ns == before
