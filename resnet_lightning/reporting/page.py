@@ -7,19 +7,16 @@ import re
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from resnet_lightning.errors import BadInput
 from resnet_lightning.files import write_text
 from resnet_lightning.reporting.cells import NOTHING, TESTING, evaluated, measured
 from resnet_lightning.reporting.comparison import describe
 from resnet_lightning.reporting.settings import by_network, groups, name_of
 from resnet_lightning.reporting.table import WORDS, Table
-from resnet_lightning.runs.folder import read_json
-from resnet_lightning.runs.reading import Run
+from resnet_lightning.runs.reading import Run, read_json_or_nothing
 
 
 class Picture(NamedTuple):
@@ -150,7 +147,7 @@ def _rows(table: Table, listed: Sequence[Listed]) -> list[tuple[dict[str, str], 
 
 def _cells(run: Run) -> dict[str, str]:
     """What the list of runs says of one, by column."""
-    info = _info(run.folder)
+    info = read_json_or_nothing(run.folder / "run.json") | read_json_or_nothing(run.folder / "result.json")
     device, devices, seconds = info.get("device", NOTHING), info.get("devices", 1), info.get("seconds")
     trained = run.state in ("finished", "unfinished")
     iterations = f"{run.iteration:,}" + (f" of {run.iterations:,}" if run.iteration < run.iterations else "")
@@ -173,12 +170,3 @@ def _cells(run: Run) -> dict[str, str]:
 
 def _clock(seconds: int) -> str:
     return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
-
-
-def _info(folder: Path) -> dict[str, Any]:
-    """What run.json and result.json say; what cannot be read of them was reported when the runs were loaded."""
-    info: dict[str, Any] = {}
-    for name in ("run.json", "result.json"):
-        with suppress(BadInput, OSError):
-            info |= read_json(folder / name) or {}
-    return info

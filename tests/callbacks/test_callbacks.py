@@ -259,8 +259,7 @@ def test_lesions_need_blocks_and_a_checkpoint(watched: Path, monkeypatch: pytest
     assert "ResNet-8, not the configured plain-8" in refused(
         "lesions", "--config=r/config.yaml", settings[1], "--model.network.shortcut=none"
     )
-    network = "--model.network=resnet_lightning.benchmarks.loops.TinyNetwork"
-    assert "TinyNetwork" in refused("lesions", *settings, network)
+    assert "SqueezeNet" in refused("lesions", *settings, "--model.network=torchvision.models.SqueezeNet")
 
 
 # The textbook's case ------------------------------------------------------------------------------------------------
