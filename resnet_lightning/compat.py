@@ -109,11 +109,12 @@ def read_configurations_as_utf8() -> None:
 
     import jsonargparse
 
-    usual = jsonargparse.Path.read_text
+    files: Any = jsonargparse.Path  # type: ignore[attr-defined]
+    usual = files.read_text
 
     def read_text(path: Any) -> str:
         is_file = not (path._std_io or path._is_url or path._is_fsspec)
         return Path(path._absolute).read_text(encoding="utf-8") if is_file else usual(path)
 
     if usual.__module__ != __name__:
-        jsonargparse.Path.read_text = read_text
+        files.read_text = read_text

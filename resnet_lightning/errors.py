@@ -105,6 +105,8 @@ def user_reason(error: BaseException | None) -> str | None:
     """What the user gave wrong, if this error, or one that led to it, is about that; None for a fault of ours."""
     if is_disk_full(error) and isinstance(error, OSError):
         return f"no space left on the device to write {error.filename or 'a file'}"
+    if isinstance(error, UnicodeEncodeError):
+        return f"{error.object!a} has letters that the locale's encoding lacks: LC_ALL=C.UTF-8 has all"
     while error is not None:  # jsonargparse wraps what a constructor raises
         # Lightning's own word for bad settings goes by its name, since importing it takes seconds.
         if isinstance(error, BadInput | ArgumentError) or type(error).__name__ == "MisconfigurationException":

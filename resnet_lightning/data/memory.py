@@ -5,6 +5,7 @@ PyTorch's own way takes them through /dev/shm, of which a container has 64 MB by
 
 import mmap
 import os
+import time
 from multiprocessing.reduction import DupFd
 from typing import Any
 
@@ -47,6 +48,7 @@ def _open(file: Any, type: torch.dtype, shape: tuple[int, ...]) -> Tensor:
     try:
         descriptor = file.detach()
     except (OSError, EOFError) as error:
+        time.sleep(1)  # PyTorch's own error comes with a signal: here, and not while ours is dealt with
         raise LostWorker("the process that holds a batch cannot be reached") from error
     try:
         return torch.frombuffer(mmap.mmap(descriptor, 0), dtype=type).view(shape)

@@ -28,6 +28,8 @@ from torch import Tensor
 from resnet_lightning.data.repeatable import Repeatable
 from resnet_lightning.errors import BadInput
 
+EXPECTED = "expected images float32 [B, C, H, W] and labels int64 [B]"
+
 
 class Facts(NamedTuple):
     """What a configuration may leave to the data.
@@ -110,22 +112,12 @@ def first_images(data: Any, count: int) -> tuple[Tensor, Tensor | None]:
     if not (
         isinstance(batch, list | tuple) and len(batch) >= 2 and all(isinstance(part, Tensor) for part in batch[:2])
     ):
-        raise BadInput(
-            f"{type(data).__name__} gives training batches of type {type(batch).__name__}: expected images [B, C, H, W] and "
-            "labels [B]"
-        )
+        raise BadInput(f"{type(data).__name__} gives training batches of type {type(batch).__name__}: {EXPECTED}")
     images, labels = batch[:2]
-    if (
-        images.ndim != 4
-        or not images.is_floating_point()
-        or labels.shape != images.shape[:1]
-        or labels.dtype != torch.int64
-    ):
+    right = images.ndim == 4 and images.is_floating_point() and labels.dtype == torch.int64
+    if not right or labels.shape != images.shape[:1]:
         found = " and ".join(f"{str(part.dtype).removeprefix('torch.')} {list(part.shape)}" for part in batch[:2])
-        raise BadInput(
-            f"{type(data).__name__} gives training batches of {found}: expected images float32 [B, C, H, W] and labels "
-            "int64 [B]"
-        )
+        raise BadInput(f"{type(data).__name__} gives training batches of {found}: {EXPECTED}")
     return images[:count], labels
 
 

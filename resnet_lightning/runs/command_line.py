@@ -25,7 +25,7 @@ from resnet_lightning.runs.naming import config_files, describe, with_files_foun
 from resnet_lightning.runs.resume import precision_of
 from resnet_lightning.runs.trainers import check_settings, fill_in
 from resnet_lightning.training.classifier import Classifier
-from resnet_lightning.training.scores import is_unfinished, make_lazy_layers
+from resnet_lightning.training.first_look import is_unfinished, make_lazy_layers
 
 EVALUATING = ("validate", "test", "predict")
 WEIGHTS = "weights"

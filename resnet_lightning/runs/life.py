@@ -28,7 +28,7 @@ from resnet_lightning.runs.stop import StopWhenAsked, interruptible
 from resnet_lightning.runs.trainers import make_trainer
 from resnet_lightning.training.classifier import Classifier
 from resnet_lightning.training.devices import device_name
-from resnet_lightning.training.scores import try_network
+from resnet_lightning.training.first_look import try_network, try_optimizer
 
 
 def fit(run: PreparedRun, track: Callable[[PreparedRun], Tracker] | None = None) -> None:
@@ -128,10 +128,7 @@ def list_callbacks(run: PreparedRun, record: RunRecord) -> list[Any]:
 
 def check_before_writing(run: PreparedRun, trainer: Trainer) -> None:
     """Refuses an optimizer, data or a share of a batch that cannot be, before anything is written."""
-    try:
-        run.model.optimizer(run.model.network.parameters())
-    except ValueError as error:
-        raise BadInput(f"model.optimizer: {error}") from error
+    try_optimizer(run.model.optimizer, run.model.network, trainer.strategy.root_device)
     refuse_other_precision(run.folder, trainer.precision)
     if trainer.is_global_zero:
         run.data.prepare_data()

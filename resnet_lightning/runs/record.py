@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import lightning
 import torch
+import yaml
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Timer
 
@@ -62,6 +63,12 @@ class RunRecord(Timer):
             write_json(self.folder / "run.json", info | {"sessions": self.sessions})
             for logger in trainer.loggers:
                 logger.log_hyperparams(info)  # W&B's config
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        # As LightningCLI does, so that load_from_checkpoint makes the module again.
+        settings = yaml.safe_load(self.config)["model"]
+        instantiator = {"_instantiator": "lightning.pytorch.cli.instantiate_module"}
+        checkpoint["hyper_parameters"] = settings | instantiator
 
     def describe(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         """Everything that is known before the first iteration."""

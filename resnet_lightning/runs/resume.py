@@ -74,6 +74,8 @@ class ExactResume(Callback):
             logger.save()  # rows up to a checkpoint must not be lost with the process
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        if trainer.precision == "64-true":  # Lightning has loaded the weights into float32: it converts the model later
+            pl_module.double().load_state_dict(checkpoint["state_dict"])
         self.evaluated, self.schedule = checkpoint.get("evaluated", 0), checkpoint.get("schedule", {})
         self.random = checkpoint.get("random")
         window = checkpoint.get("window", [])

@@ -22,8 +22,9 @@ from resnet_lightning.networks import inspection
 from resnet_lightning.networks.ghost import normalise_by
 from resnet_lightning.schedules import Schedule
 from resnet_lightning.training.batch_norm_statistics import average_statistics
+from resnet_lightning.training.first_look import is_unfinished
 from resnet_lightning.training.metrics import SetMetrics
-from resnet_lightning.training.scores import class_scores, is_unfinished
+from resnet_lightning.training.scores import class_scores
 from resnet_lightning.training.view_scores import view_scores
 from resnet_lightning.training.weights import take_weights
 
@@ -91,7 +92,7 @@ class Classifier(LightningModule):
 
     def arrange_memory(self) -> None:
         if self.channels_last and not is_unfinished(self.network):
-            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.network.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.network(images)  # type: ignore[no-any-return]

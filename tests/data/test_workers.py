@@ -15,8 +15,8 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from conftest import start
 from PIL import Image
+from processes import Forked
 
 from resnet_lightning.data import ImageNet, crops
 from resnet_lightning.data.class_folders import class_folders
@@ -142,7 +142,7 @@ def test_a_worker_that_is_gone_is_not_waited_for(place: Path, monkeypatch: pytes
     assert "process that reads images" in (lost_worker(caught.value) or repr(caught.value))
 
 
-def begun(process: "subprocess.Popen[str]", iteration: int) -> list[psutil.Process]:
+def begun(process: Forked, iteration: int) -> list[psutil.Process]:
     """The processes of a run, itself first, once it has written a checkpoint."""
     while not Path(f"r/checkpoints/iteration={iteration}.ckpt.sha256").exists():
         assert process.poll() is None, Path("output.txt").read_text()
@@ -152,17 +152,17 @@ def begun(process: "subprocess.Popen[str]", iteration: int) -> list[psutil.Proce
 
 
 def test_a_killed_worker_costs_no_more_than_the_last_iterations(place: Path) -> None:
-    process = start(*FIT, "--trainer.max_steps=100000")
+    process = Forked(*FIT, "--trainer.max_steps=100000")
     _, worker = begun(process, 5)
     worker.kill()
-    assert process.wait(timeout=60) == 1
+    assert process.wait() == 1
     output = Path("output.txt").read_text(encoding="utf-8")
     assert "Traceback" not in output and output.count("a process that reads images") == 1
     assert not Path("r/result.json").exists()
 
-    process = start(*FIT, "--trainer.max_steps=100000")  # what a cluster does: SIGTERM to every process
+    process = Forked(*FIT, "--trainer.max_steps=100000")  # what a cluster does: SIGTERM to every process
     last = max(int(path.stem.partition("=")[2]) for path in Path("r/checkpoints").glob("*.ckpt"))
     for one in begun(process, last + 5):
         one.terminate()
-    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert process.wait() == 128 + signal.SIGTERM
     assert "Traceback" not in Path("output.txt").read_text(encoding="utf-8")
