@@ -104,8 +104,7 @@ def test_lesions_need_blocks_and_a_checkpoint(finished: Path, workplace: Path, r
     assert "ResNet-8, not the configured plain-8" in refused(
         "lesions", "--config=r/config.yaml", settings[1], "--model.network.shortcut=none"
     )
-    network = "--model.network=resnet_lightning.benchmarks.loops.TinyNetwork"
-    assert "TinyNetwork" in refused("lesions", *settings, network)
+    assert "SqueezeNet" in refused("lesions", *settings, "--model.network=torchvision.models.SqueezeNet")
 
 
 def test_a_study_of_lesions_trains_and_then_looks(
