@@ -74,7 +74,7 @@ def test_lesions_of_a_run_go_on_where_they_were_interrupted(
     finished: Path, workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(finished, "r")
-    arguments = ["lesions", "--config=r/config.yaml", "--ckpt_path=r/checkpoints/iteration=22.ckpt"]
+    arguments = ["lesions", "--config=r/config.yaml", "--ckpt_path=r/checkpoints/iteration=22.ckpt", "--run=r"]
     responses = Path("r/responses.csv").read_text()
     main(arguments)
     path = Path("r/lesions.json")
