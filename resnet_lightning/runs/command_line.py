@@ -21,7 +21,7 @@ from resnet_lightning.runs.folder import check_yaml, run_folder
 from resnet_lightning.runs.identity import configuration_hash, listed
 from resnet_lightning.runs.misspelt import explain
 from resnet_lightning.runs.model_class import MODEL_CLASS, import_model, model_class, without_model_class
-from resnet_lightning.runs.naming import config_files, describe, with_files_found
+from resnet_lightning.runs.naming import config_files, describe, split_options, with_files_found
 from resnet_lightning.runs.resume import precision_of
 from resnet_lightning.runs.trainers import check_settings, fill_in
 from resnet_lightning.training.classifier import Classifier
@@ -93,10 +93,10 @@ def prepare(arguments: Sequence[str], command: str = "fit", watched: bool = True
     config.seed_everything = seed_everything(int(seed), workers=True)
     checkpoint = find_checkpoint(config.get("ckpt_path"), command)
     folder = Path(config.run) if config.run else run_folder(experiment, changes, int(seed))
-    if checkpoint and command in EVALUATING and not config.run:
-        folder = folder_of_weights(config.config or [], checkpoint) or run_folder(
-            experiment, [*changes, f"{WEIGHTS}={checkpoint.stem}"], int(seed)
-        )
+    if checkpoint and command in EVALUATING and "run" not in dict(split_options(arguments)):
+        # The configuration of a run that was moved names its old folder.
+        others = run_folder(experiment, [*changes, f"{WEIGHTS}={checkpoint.stem}"], int(seed))
+        folder = folder_of_weights(config.config or [], checkpoint) or (folder if config.run else others)
     if command == "fit" and config.trainer.precision is None:
         config.trainer.precision = precision_of(folder)
     fill_in(config, arguments)
