@@ -120,7 +120,7 @@ def list_callbacks(run: PreparedRun, record: RunRecord) -> list[Any]:
             enable_version_counter=False,
             every_n_train_steps=run.config.checkpoint_every,
         ),
-        ExactResume(),
+        ExactResume(run.seed),
     ]
 
 

@@ -10,9 +10,11 @@ mean image. ExactResume adds
 - `evaluated`: the iteration of the last evaluation.
 Rows of CSV files are written out before a checkpoint is, and those after it are dropped when the run goes on.
 
-Fetched again: order, crops and colours of the batches, which depend on seed, epoch and batch alone; the learning rate
-and the optimizer's settings, which follow from the configuration and the iteration; the precision and the number of
-threads, from run.json. Made up for: the evaluation that was due at the checkpoint's own iteration.
+Fetched again: order, crops and colours of the batches, which depend on seed, epoch and batch alone; what a network
+draws while it trains (dropout, stochastic depth, drop-path), from torch's generators, which each iteration seeds anew
+with seed, iteration and process, so that their state need not be saved; the learning rate and the optimizer's
+settings, which follow from the configuration and the iteration; the precision and the number of threads, from run.json.
+Made up for: the evaluation that was due at the checkpoint's own iteration.
 """
 
 import os
@@ -24,6 +26,7 @@ import torch
 from lightning import Callback, Trainer
 
 from resnet_lightning.compat import run_validation
+from resnet_lightning.data.batches import mixed_seed
 from resnet_lightning.errors import BadInput
 from resnet_lightning.runs.checkpoints import checkpoints
 from resnet_lightning.runs.folder import read_json
@@ -58,9 +61,11 @@ def refuse_other_precision(folder: Path, precision: str) -> None:
 class ExactResume(Callback):
     """Saves and brings back what Lightning does not; the last of the callbacks, since it may start an evaluation."""
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
         self.evaluated = 0  # the iteration at which the last evaluation was made
         self.schedule: dict[str, Any] = {}
+        self.seeded = -1  # the iteration for which torch's generators were seeded
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         checkpoint["evaluated"] = self.evaluated
@@ -88,6 +93,11 @@ class ExactResume(Callback):
         pl_module.window_start = (trainer.global_step, time.perf_counter())
         if trainer.global_step and evaluation_is_due(trainer) and trainer.global_step != self.evaluated:
             run_validation(trainer)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step != self.seeded:  # an iteration may take several batches
+            self.seeded = trainer.global_step
+            torch.manual_seed(mixed_seed(self.seed, self.seeded, trainer.global_rank))
 
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
         if trainer.state.fn == "fit" and not trainer.sanity_checking:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from conftest import PAPER, QUICK, REPOSITORY, fit, result, run, same, start, weights
 
@@ -258,6 +259,21 @@ def test_an_evaluation_that_is_made_up_for_sees_every_image(workplace: Path, mon
         Path("r", name).unlink()
     fit(*arguments)  # from iteration 12, whose evaluation came after its checkpoint
     assert rows("r") == before
+
+
+def test_what_a_network_draws_is_drawn_again(workplace: Path) -> None:
+    """Dropout and stochastic depth, in mid-epoch, with iterations of two batches each."""
+    options = ["--trainer.max_steps=8", "--trainer.accumulate_grad_batches=2", "--checkpoint_every=3"]
+    stochastic = ["--model.network=resnet_lightning.networks.stochastic_depth.stochastic_depth_resnet"]
+    networks = {"dropout": ["--model.network.dropout=0.5"], "depth": [*stochastic, "--model.network.depth=14"]}
+    for name, changes in networks.items():
+        fit(*options, *changes, f"--run={name}")
+        before, trained = rows(name), weights(name, 8)
+        for file in ("result.json", "checkpoints/iteration=8.ckpt"):
+            Path(name, file).unlink()
+        torch.rand(7)  # whatever else is drawn
+        fit(*options, *changes, f"--run={name}")
+        assert rows(name) == before and same(weights(name, 8), trained)
 
 
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
