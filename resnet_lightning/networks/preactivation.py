@@ -194,9 +194,9 @@ def preactivation_resnet(
         raise BadInput(f"depth {depth}: of {block} blocks, a network has {period}n+2 layers, such as {examples}")
     numbers = count()
     names = {"original": "original", "full": "pre-activation", "bn_after_addition": "BN after addition"}
-    name = f"{names.get(arrangement, arrangement.replace('relu', 'ReLU').replace('_', ' '))}-{depth}"
-    if variant != "identity":
-        name += f" {variant.replace('_', ' ')}" + f" {gate_bias:g}" * variant.endswith("gate")
+    family = names.get(arrangement, arrangement.replace("relu", "ReLU").replace("_", " "))
+    change = f" {variant.replace('_', ' ')}" * (variant != "identity") + f" {gate_bias:g}" * variant.endswith("gate")
+    name, family = f"{family}-{depth}{change}", family + change
     if block != ("basic" if depth <= 110 else "bottleneck"):  # those of the paper
         name += f" {block}"
     channels = (16, 32, 64) if block == "basic" else (64, 128, 256)
@@ -208,7 +208,6 @@ def preactivation_resnet(
     letters = ARRANGEMENTS[arrangement][0]
     last = sequence(letters, channels[-1]) if letters else None
     option: Shortcut = "C" if variant == "convolution" else "B" if block == "bottleneck" else "A"
-    family = "original unit" if arrangement == "original" else "pre-activation"
     network = ResNet(name, depth, (n,) * 3, channels, make, option, 16, False, num_classes, family=family, last=last)
     for module in network.modules():
         if isinstance(module, Varied) and module.gate is not None:
