@@ -21,13 +21,14 @@ class NetworkInNetwork(nn.Module):
         self.pool1 = nn.Sequential(nn.MaxPool2d(3, stride=2, ceil_mode=True), nn.Dropout(dropout))
         self.block2 = nn.Sequential(PlainLayer(96, 192, 5), PlainLayer(192, 192, 1), PlainLayer(192, 192, 1))
         self.pool2 = nn.Sequential(nn.AvgPool2d(3, stride=2, ceil_mode=True), nn.Dropout(dropout))
-        self.block3 = nn.Sequential(PlainLayer(192, 192, 3), PlainLayer(192, 192, 1), PlainLayer(192, num_classes, 1))
+        self.block3 = nn.Sequential(PlainLayer(192, 192, 3), PlainLayer(192, 192, 1))
+        self.last = nn.Conv2d(192, num_classes, kernel_size=1)
         self.apply(he_initialisation)
 
     def features(self, images: Tensor) -> Tensor:
         """The maps whose means are the scores, [B, num_classes, h, w]."""
         x = self.pool2(self.block2(self.pool1(self.block1(images))))
-        return self.block3(x)  # type: ignore[no-any-return]
+        return self.last(self.block3(x))  # type: ignore[no-any-return]
 
     def fully_convolutional(self) -> Halves:
         return self.features, nn.Identity()
@@ -40,7 +41,8 @@ def network_in_network(dropout: float = 0.5, num_classes: int = 10) -> NetworkIn
     """NiN for CIFAR-10, 966,986 parameters.
 
     The widths are those of a common re-implementation, for the paper prints none. It has the first pooling as a
-    maximum and the second as a mean, over 3×3 pixels, as the authors' own settings do.
+    maximum and the second as a mean, over 3×3 pixels, as the authors' own settings do. Of theirs, the ReLU on the
+    last maps is left out, since scores that are all zero learn nothing.
 
     Args:
         dropout: after each pooling.

@@ -161,9 +161,11 @@ def draw(runs: Sequence[Run]) -> Figure:
         own = by_network(group.runs)
         for axes, measure, label in zip(line, (0, 1), ("parameters", "multiply-adds"), strict=True):
             names = [name for name in {**known, **own} if group.published or name in own]
-            points(axes, {name: size(known.get(name, {}), own.get(name, []))[measure] for name in names}, known, own)
+            sizes = {name: size(known.get(name, {}), own.get(name, []))[measure] for name in names}
+            points(axes, sizes, known, own, group.published)
             quiet(axes)
             axes.set_xscale("log")
+            axes.xaxis.set_minor_formatter("")
             axes.set_xlabel(label, fontsize=TEXT_SIZE)
         line[0].set_ylabel("test error (%)", fontsize=TEXT_SIZE)
         line[0].set_title(group.title or "published", fontsize=TEXT_SIZE, loc="left")
@@ -173,12 +175,19 @@ def draw(runs: Sequence[Run]) -> Figure:
     return figure
 
 
-def points(axes: Axes, sizes: Mapping[str, int], known: Mapping[str, Row], own: Mapping[str, Sequence[Run]]) -> None:
+def points(
+    axes: Axes,
+    sizes: Mapping[str, int],
+    known: Mapping[str, Row],
+    own: Mapping[str, Sequence[Run]],
+    published: bool,
+) -> None:
     """Each family's errors against its networks' sizes: published ones hollow, measured ones filled."""
-    shades = dict(zip(dict.fromkeys(map(family, {**known, **own})), [*OTHER_FAMILIES, *DEPTHS.values()] * 3, strict=False))
+    families = dict.fromkeys(map(family, {**known, **own}))
+    shades = dict(zip(families, [*DEPTHS.values(), *OTHER_FAMILIES] * 3, strict=False))
     for name in dict.fromkeys(map(family, sizes)):
         members = sorted((one for one in sizes if family(one) == name), key=lambda one: sizes[one])
-        said = {one: entry.get("mean", entry.get("error")) for one in members if (entry := known.get(one))}
+        said = {one: known[one].get("mean", known[one].get("error")) for one in members if published and one in known}
         apart = {one: split(own.get(one, [])) for one in members}
         ours, same = ({one: mean_error(runs[way], "test") for one, runs in apart.items()} for way in (0, 1))
         label: str | None = name

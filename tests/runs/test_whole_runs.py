@@ -26,7 +26,8 @@ EXPERIMENTS = REPOSITORY / "experiments"
 ALL = sorted(
     path.relative_to(REPOSITORY)
     for path in EXPERIMENTS.rglob("*.yaml")
-    if path.stem != "base" and path.parent.name != "clusters"
+    if path.stem != "base"
+    and path.parent.name not in ("clusters", "family", "preactivation")  # tests/studies/test_family
 )
 
 
