@@ -86,7 +86,7 @@ benchinput: setup ## images per second that are read from DATA=folder of image f
 	@$(RUN) bench-input $(if $(DATA),--data "$(DATA)")
 
 test: setup ## the tests
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 faults: setup ## a study that is killed, damaged and starved of disk space 40 times: some ten minutes
 	@$(BIN)/python tests/faults.py $(ARGS)

@@ -1,5 +1,6 @@
 """The command line. A command is a name, a sentence and a function, which is imported when it is called."""
 
+import io
 import sys
 import warnings
 from collections.abc import Sequence
@@ -75,6 +76,9 @@ def help_text() -> str:
 def main(args: Sequence[str] | None = None) -> None:
     """Carries out a command line; exits with status 2 and one line if it cannot be carried out as given."""
     name, *arguments = list(sys.argv[1:] if args is None else args) or ["--help"]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what a terminal's encoding lacks is shown as ?
     warnings.filterwarnings("ignore", module="lightning")
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # for networks of the user's own, beside the experiments

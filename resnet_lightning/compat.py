@@ -96,3 +96,25 @@ def break_unreadable(lock: Any) -> None:
             usual()
 
     lock._break = break_lock
+
+
+def option_names(parser: Any) -> list[str]:
+    """The dotted names of a parser's options: argparse gives no list of them (Python 3.11)."""
+    return [action.dest for action in parser._actions]
+
+
+def read_configurations_as_utf8() -> None:
+    """Lets jsonargparse read files as UTF-8, whatever the terminal's encoding, which it takes (4.53)."""
+    from pathlib import Path
+
+    import jsonargparse
+
+    files: Any = jsonargparse.Path  # type: ignore[attr-defined]
+    usual = files.read_text
+
+    def read_text(path: Any) -> str:
+        is_file = not (path._std_io or path._is_url or path._is_fsspec)
+        return Path(path._absolute).read_text(encoding="utf-8") if is_file else usual(path)
+
+    if usual.__module__ != __name__:
+        files.read_text = read_text

@@ -1,6 +1,7 @@
 """The ways in which a command stops for a reason that the user should read in one line."""
 
 import os
+import re
 import sys
 from argparse import ArgumentError
 from collections.abc import Callable, Sequence
@@ -31,6 +32,10 @@ class Diverged(ArithmeticError):
     def __init__(self, iteration: int, loss: float) -> None:
         super().__init__(f"diverged: the training loss is {loss} at iteration {iteration:,}")
         self.iteration = iteration
+
+
+class LostWorker(RuntimeError):
+    """A process that reads images is gone."""
 
 
 class EndedEarly(RuntimeError):
@@ -64,6 +69,9 @@ def guarded(function: Callable[[Sequence[str]], int | None], arguments: Sequence
         print(f"resnet-lightning: {error}", file=sys.stderr)
         sys.exit(OCCUPIED if isinstance(error, Occupied) else 1)
     except Exception as error:
+        if loss := lost_worker(error):
+            print(f"resnet-lightning: {loss}", file=sys.stderr)
+            sys.exit(1)
         if not (reason := user_reason(error)):
             raise
         if speaks_for_node() or is_distributed():  # in training, something may be wrong with one process only
@@ -77,10 +85,28 @@ def is_distributed() -> bool:
     return bool(torch and torch.distributed.is_initialized())
 
 
+def lost_worker(error: BaseException | None) -> str | None:
+    """What to say if a process that reads images is gone, which PyTorch may notice anywhere; None for anything else."""
+    while error is not None:
+        text = str(error)
+        killed = text.startswith(("DataLoader worker (pid", "Pin memory thread exited"))  # PyTorch's own words
+        if killed or isinstance(error, LostWorker) or (isinstance(error, MemoryError) and "DataLoader worker" in text):
+            signal = re.search(r"killed by signal: (\w[\w ]*)", text)
+            how = f"was killed ({signal[1].strip()})" if signal else "ended before its time"
+            return (
+                f"a process that reads images {how}. Too little memory is the usual reason: fewer --data.workers, or a "
+                "smaller --data.batch_size, need less. The same command goes on from what has been written"
+            )
+        error = error.__cause__ or error.__context__
+    return None
+
+
 def user_reason(error: BaseException | None) -> str | None:
     """What the user gave wrong, if this error, or one that led to it, is about that; None for a fault of ours."""
     if is_disk_full(error) and isinstance(error, OSError):
         return f"no space left on the device to write {error.filename or 'a file'}"
+    if isinstance(error, UnicodeEncodeError):
+        return f"{error.object!a} has letters that the locale's encoding lacks: LC_ALL=C.UTF-8 has all"
     while error is not None:  # jsonargparse wraps what a constructor raises
         # Lightning's own word for bad settings goes by its name, since importing it takes seconds.
         if isinstance(error, BadInput | ArgumentError) or type(error).__name__ == "MisconfigurationException":

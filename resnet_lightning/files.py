@@ -33,7 +33,8 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """write_atomically for text."""
-    write_atomically(path, lambda file: file.write(text.encode()))
+    # A file name that the terminal's encoding lacks keeps the bytes that it has on the disk.
+    write_atomically(path, lambda file: file.write(text.encode("utf-8", "surrogateescape")))
 
 
 def remove_unfinished(folder: Path) -> None:

@@ -2,9 +2,8 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,12 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from processes import kill_forked
 
 import resnet_lightning
 from resnet_lightning.cli import main
-from resnet_lightning.data import listing
+from resnet_lightning.data import class_folders as folders
+from resnet_lightning.runs.metrics_file import read_metrics
 
 REPOSITORY = Path(__file__).parents[1]
 PAPER: dict[str, Any] = yaml.safe_load((Path(resnet_lightning.__file__).parent / "paper.yaml").read_text())
@@ -29,17 +30,27 @@ QUICK = (
     "--data.image_size=8",
     "--data.padding=1",
 )
+# The demo with networks of that size, in four iterations; needs the fixture `tiny`.
+DEMO = ("study", "demo", "--steps=4", "--with=tiny.yaml", "--only", "resnet20", "plain20")
+TINY = "data: {init_args: {image_size: 8, padding: 1}}\nmodel: {network: {init_args: {depth: 8}}}\n"
 
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
     """Networks this small gain nothing from threads, and lose much where other tests run beside them."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
     torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
 def no_tracker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
+
+
+@pytest.fixture(autouse=True)
+def no_orphans() -> Iterator[None]:
+    yield
+    kill_forked()
 
 
 @pytest.fixture
@@ -50,16 +61,30 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+@pytest.fixture
+def tiny(workplace: Path) -> Path:
+    """A workplace with tiny.yaml, which makes the networks of studies small."""
+    (workplace / "tiny.yaml").write_text(TINY, encoding="utf-8")
+    return workplace
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run of 22 iterations, in a workplace of its own; read only."""
-    place = tmp_path_factory.mktemp("finished")
+    with lasting_workplace(tmp_path_factory, "finished") as place:
+        fit("--trainer.max_steps=22", "--run=a run")
+    return place / "a run"
+
+
+@contextmanager
+def lasting_workplace(factory: pytest.TempPathFactory, name: str) -> Iterator[Path]:
+    """A workplace for the runs of a fixture that several tests read; within, it is the working folder."""
+    place = factory.mktemp(name)
     (place / "experiments").symlink_to(REPOSITORY / "experiments")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WANDB_MODE", "disabled")
         patch.chdir(place)
-        fit("--trainer.max_steps=22", "--run=a run")
-    yield place / "a run"
+        yield place
 
 
 @pytest.fixture(params=["png", "jpg"])
@@ -89,7 +114,7 @@ def refused(capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Carries out a command line that must be refused; the line that says why."""
 
     def refused(*arguments: str) -> str:
-        listing.class_folders.cache_clear()
+        folders.class_folders.cache_clear()
         with pytest.raises(SystemExit) as exit:
             main(arguments)
         lines = capfd.readouterr().err.splitlines()
@@ -104,25 +129,18 @@ def fit(*options: str) -> None:
     main(["fit", *QUICK, *options])
 
 
-def start(*arguments: str) -> "subprocess.Popen[str]":
-    """The command line as a process of its own; what it prints goes to output.txt."""
-    command = [sys.executable, "-m", "resnet_lightning", *arguments]
-    surroundings = os.environ | {"OMP_NUM_THREADS": "1"}
-    with open("output.txt", "a") as output:
-        return subprocess.Popen(command, env=surroundings, stdout=output, stderr=output, text=True)
-
-
-def run(*arguments: str) -> str:
-    """Runs the command line as a process of its own to its end; what it printed."""
-    process = start(*arguments)
-    status, output = process.wait(timeout=120), Path("output.txt").read_text()
-    assert status == 0, output
-    return output
-
-
 def result(folder: str | Path) -> dict[str, Any]:
     contents: dict[str, Any] = json.loads((Path(folder) / "result.json").read_text())
     return contents
+
+
+def rows(folder: str | Path, name: str = "metrics.csv") -> dict[int, dict[str, str]]:
+    """metrics.csv but for the speed, the one thing that is never the same twice, or another such file."""
+    path = Path(folder) / name
+    return {
+        iteration: {name: cell for name, cell in row.items() if name != "images_per_second"}
+        for iteration, row in read_metrics(path).items()
+    }
 
 
 def weights(folder: str | Path, iteration: int) -> dict[str, torch.Tensor]:

@@ -1,8 +1,10 @@
 """What compat.py relies upon in its libraries: these fail where an update has changed it, and say what."""
 
 import ast
+from argparse import ArgumentParser
 from pathlib import Path
 
+import jsonargparse
 import pytest
 import torch
 from flufl.lock import Lock
@@ -17,14 +19,14 @@ PACKAGE = Path(resnet_lightning.__file__).parent
 
 
 def test_private_attributes_are_used_in_one_place() -> None:
-    """A name with one underscore, of anything that is not the object's own or this package's."""
+    """A name with one underscore, of anything that is not the object's own or this package's; os._exit is public."""
     found = []
     for path in PACKAGE.rglob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.endswith("__"):
-                mine = ast.unparse(node.value) in ("self", "cls") or node.attr in own | {"_asdict", "_replace"}
+                mine = ast.unparse(node.value) in ("self", "cls", "os") or node.attr in own | {"_asdict", "_replace"}
                 if not mine and path.name != "compat.py":
                     found.append(f"{path.relative_to(PACKAGE)}:{node.lineno} {ast.unparse(node)}")
     assert not found
@@ -73,3 +75,18 @@ def test_a_lock_goes_by_the_name_that_it_is_given_and_breaks_an_empty_one(tmp_pa
     lock.lock(timeout=5)
     assert lock.is_locked
     lock.unlock()
+
+
+def test_a_parser_lists_its_options() -> None:
+    parser = ArgumentParser()
+    parser.add_argument("--data.workers")
+    assert "data.workers" in compat.option_names(parser)
+
+
+def test_configurations_are_utf8_whatever_the_locale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compat.read_configurations_as_utf8()
+    file = tmp_path / "8×8.yaml"
+    file.write_text("a: ×", encoding="utf-8")
+    found = vars(jsonargparse)["Path"](str(file), mode="fr")
+    assert not (found._std_io or found._is_url or found._is_fsspec) and found._absolute == str(file)
+    assert found.read_text() == "a: ×"

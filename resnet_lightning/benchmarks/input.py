@@ -5,24 +5,23 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import cycle, islice
 from math import ceil
-from pathlib import Path
 from statistics import median
+from typing import Any
 
 import jsonargparse
 import torch
 from PIL import Image
-from rich.console import Console
 from torch import Tensor
 from torchvision import transforms
 from torchvision.transforms import functional
 
 from resnet_lightning.benchmarks.speed import REPORTS, spread, versions
-from resnet_lightning.data import decode
+from resnet_lightning.data import crops, decode
+from resnet_lightning.data.class_folders import class_folders, user_path
 from resnet_lightning.data.imagenet import DEFAULT_ROOT
-from resnet_lightning.data.listing import class_folders
 from resnet_lightning.errors import BadInput
 from resnet_lightning.files import write_text
-from resnet_lightning.reporting.table import Table, show_tables, to_markdown
+from resnet_lightning.reporting.table import Table, print_tables, to_markdown
 from resnet_lightning.runs.folder import make_folder, write_json
 
 SIZE = 224
@@ -57,7 +56,7 @@ def bench_input(data: str = DEFAULT_ROOT, rounds: int = 5, seconds: float = 5.0)
     """
     if rounds < 1 or not seconds > 0:
         raise BadInput(f"{rounds} rounds of {seconds} seconds: expected at least 1 round and more than 0 seconds")
-    listing = class_folders(Path(data, "train"))
+    listing = class_folders(user_path(data) / "train")
     step = ceil(len(listing.paths) / FILES)
     paths = [listing.path(number) for number in range(0, len(listing.paths), step)]
     make_folder(REPORTS)
@@ -71,8 +70,7 @@ def bench_input(data: str = DEFAULT_ROOT, rounds: int = 5, seconds: float = 5.0)
         torch.set_num_threads(threads)
     pixels = median(width * height for width, height in map(decode.image_size, paths))
     table = to_table(measured, f"{len(paths)} images, median {pixels:,.0f} pixels")
-    console = Console()
-    show_tables([table], console if console.is_terminal else Console(width=200))
+    print_tables([table])
     contents = {"versions": versions(), "decoder": decode.decoder(), "seconds": seconds, "images_per_second": measured}
     write_json(REPORTS / "bench_input.json", contents)
     write_text(REPORTS / "bench_input.md", to_markdown(table))
@@ -81,15 +79,15 @@ def bench_input(data: str = DEFAULT_ROOT, rounds: int = 5, seconds: float = 5.0)
 
 def measure_rounds(paths: list[str], rounds: int, seconds: float) -> Rounds:
     ways: dict[str, Callable[[str], Tensor]] = {
-        STANDARD: torchvision_standard(),
-        STANDARD_OURS: lambda path: decode.random_resized_crop(path, random.getrandbits(32), SIZE),
-        SCALE: torchvision_scale(),
-        SCALE_OURS: lambda path: decode.random_scale_crop(path, random.getrandbits(32), SIZE),
-        CENTRE: lambda path: decode.centre_crop(path, SIZE),
+        STANDARD: torchvision(transforms.RandomResizedCrop(SIZE)),
+        STANDARD_OURS: lambda path: crops.random_resized_crop(path, random.getrandbits(32), SIZE),
+        SCALE: torchvision(resized, transforms.RandomCrop(SIZE)),
+        SCALE_OURS: lambda path: crops.random_scale_crop(path, random.getrandbits(32), SIZE),
+        CENTRE: lambda path: crops.centre_crop(path, SIZE),
     }
     print(f"{rounds} rounds of {len(ways)} measurements of {seconds:g} seconds, one thread", flush=True)
     for path in paths:  # into memory; and a damaged one is named before anything is measured
-        decode.centre_crop(path, SIZE)
+        crops.centre_crop(path, SIZE)
     measured: Rounds = {name: [] for name in ways}
     for number in range(1, rounds + 1):
         for name, read in ways.items():
@@ -110,28 +108,17 @@ def speed(read: Callable[[str], Tensor], paths: list[str], seconds: float) -> fl
     return done / passed
 
 
-def torchvision_standard() -> Callable[[str], Tensor]:
-    """What ImageNet training usually does to an image: to normalised floats [3, 224, 224]."""
-    ways = [transforms.RandomResizedCrop(SIZE), transforms.RandomHorizontalFlip()]
-    augment = transforms.Compose([*ways, transforms.ToTensor(), transforms.Normalize(*COLOURS)])
-
-    def read(path: str) -> Tensor:
-        tensor: Tensor = augment(open_rgb(path))
-        return tensor
-
-    return read
+def torchvision(*ways: Callable[..., Any]) -> Callable[[str], Tensor]:
+    """An image as it is usually augmented for ImageNet: to normalised floats [3, 224, 224]."""
+    last = [transforms.RandomHorizontalFlip(), transforms.ToTensor(), transforms.Normalize(*COLOURS)]
+    made: Callable[[str], Tensor] = transforms.Compose([open_rgb, *ways, *last])
+    return made
 
 
-def torchvision_scale() -> Callable[[str], Tensor]:
+def resized(image: Image.Image) -> Image.Image:
     """Section 3.4's scale augmentation as it is usually written: the whole image is resized, then cropped."""
-    ways = [transforms.RandomCrop(SIZE), transforms.RandomHorizontalFlip()]
-    augment = transforms.Compose([*ways, transforms.ToTensor(), transforms.Normalize(*COLOURS)])
-
-    def read(path: str) -> Tensor:
-        tensor: Tensor = augment(functional.resize(open_rgb(path), random.randint(*decode.TRAIN_SIDES)))
-        return tensor
-
-    return read
+    made: Image.Image = functional.resize(image, random.randint(*crops.TRAIN_SIDES))
+    return made
 
 
 def open_rgb(path: str) -> Image.Image:

@@ -4,20 +4,21 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from itertools import chain, repeat
 from typing import Any
 
 import torch
 from lightning import Callback, Trainer
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import CIFAR10 as OfficialCIFAR10
 
-from resnet_lightning.benchmarks.speed import TABLE6, TINY
+from resnet_lightning.benchmarks.speed import TABLE6
 from resnet_lightning.data.batches import Images, TrainingBatches
-from resnet_lightning.runs.command_line import PreparedRun, prepare
+from resnet_lightning.runs.command_line import prepare
 from resnet_lightning.runs.folder import make_folder
 from resnet_lightning.runs.life import list_callbacks
 from resnet_lightning.runs.metrics_logger import MetricsFile
@@ -40,8 +41,8 @@ class Stopwatch:
     def __init__(self, seconds: float, device: torch.device) -> None:
         self.seconds = seconds
         self.device = device
-        self.first = self.start = self.end = self.cpu = 0.0
-        self.iterations = self.images = 0
+        self.first = self.start = self.end = 0.0
+        self.images = 0
 
     def tick(self, images: int) -> bool:
         """Told after each iteration how many images it took; whether the time is over."""
@@ -51,13 +52,12 @@ class Stopwatch:
         elif not self.start:
             if now - self.first >= WARMUP * self.seconds:
                 self._wait()
-                self.start, self.cpu = time.perf_counter(), time.process_time()
+                self.start = time.perf_counter()
         else:
-            self.iterations += 1
             self.images += images
             if now - self.start >= self.seconds:
                 self._wait()
-                self.end, self.cpu = time.perf_counter(), time.process_time() - self.cpu
+                self.end = time.perf_counter()
         return bool(self.end)
 
     def _wait(self) -> None:
@@ -65,12 +65,8 @@ class Stopwatch:
             torch.accelerator.synchronize(self.device)
 
     def result(self) -> dict[str, Any]:
-        return {
-            "images_per_second": self.images / (self.end - self.start),
-            "cpu_ms": 1000 * self.cpu / self.iterations,
-            "iterations": self.iterations,
-            "device": device_name(self.device),
-        }
+        speed = self.images / (self.end - self.start)
+        return {"images_per_second": speed, "device": device_name(self.device)}
 
 
 def plain_loop(settings: list[str], workers: str, watch: Stopwatch) -> None:
@@ -119,9 +115,14 @@ def bare_loop(settings: list[str], precision: str, watch: Stopwatch) -> None:
         loss.backward()
         optimizer.step()
 
-    for images, labels in training_batches(run, watch.device):
-        step(images, labels)
-        if watch.tick(len(labels)):
+    data = run.data
+    data.setup("fit")
+    pixels, labels = data.sets["train"]
+    images = Images(pixels, labels, data.mean, data.std, data.padding, data.pad, watch.device)
+    batches = TrainingBatches(images, data.batch_size, data.seed, data.flip)
+    for batch in chain.from_iterable(repeat(batches)):
+        step(*batch)
+        if watch.tick(len(batch[1])):
             return
 
 
@@ -152,58 +153,18 @@ class Timing(Callback):
         trainer.should_stop = self.watch.tick(len(batch[1]))
 
 
-def loader_alone(settings: list[str], _: str, watch: Stopwatch) -> None:
-    """The batches without a network."""
-    for _images, labels in training_batches(prepare(settings, watched=False), watch.device):
-        if watch.tick(len(labels)):
-            return
-
-
-def training_batches(run: PreparedRun, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless batches as the data module gives them to a Trainer on this device."""
-    data = run.data
-    data.setup("fit")
-    pixels, labels = data.sets["train"]
-    images = Images(pixels, labels, data.mean, data.std, data.padding, data.pad, device)
-    batches = TrainingBatches(images, data.batch_size, data.seed, data.flip)
-    while True:
-        yield from batches
-
-
-class TinyNetwork(nn.Module):
-    """Global average pooling and a linear layer."""
-
-    name, depth, shortcut = "tiny network", 1, "none"
-
-    def __init__(self, num_classes: int = 10) -> None:
-        super().__init__()
-        self.fc = nn.Linear(3, num_classes)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.fc(images.mean((2, 3)))  # type: ignore[no-any-return]
-
-
 LOOPS: dict[str, Callable[[list[str], str, Stopwatch], None]] = {
     "plain": plain_loop,
     "bare": bare_loop,
     "trainer": trainer_loop,
-    "loader": loader_alone,
 }
 
 
 def main(kind: str, how: str, network: str, data: str, seconds: str) -> None:
     """Prints what was measured: `how` is the number of workers of a plain loop, the precision of the others."""
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
-    settings = ["--config", str(BASE), "--data.root", data]
-    if network == TINY:
-        device = torch.device("cpu")
-        settings += ["--model.network", "resnet_lightning.benchmarks.loops.TinyNetwork", "--data.batch_size=8"]
-    else:
-        settings += ["--config", str(TABLE6 / f"{network}.yaml")]
-    if network == TINY or kind == "loader":
-        torch.set_num_threads(1)  # threads that wait for each other use CPU time too
     watch = Stopwatch(float(seconds), device)
-    LOOPS[kind](settings, how, watch)
+    LOOPS[kind](["--config", str(BASE), "--config", str(TABLE6 / f"{network}.yaml"), "--data.root", data], how, watch)
     print(json.dumps(watch.result()))
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 import jsonargparse
 from rich.console import Console
@@ -14,18 +14,7 @@ from resnet_lightning.runs.folder import RESULTS, RUNS
 from resnet_lightning.runs.reading import Run, load_runs, read_json_or_nothing
 from resnet_lightning.studies import STUDIES, find_study
 
-
-class Place(NamedTuple):
-    """Where and how a run was computed."""
-
-    device: str
-    precision: str
-
-    def __str__(self) -> str:
-        return f"{self.device}, {self.precision}"
-
-
-Speeds = dict[tuple[str, Place], list[float]]  # iterations per second of runs, by experiment
+Speeds = dict[tuple[str, str], list[float]]  # iterations per second of runs, by experiment, and device and precision
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -69,7 +58,8 @@ def measure(runs: Sequence[Run]) -> Speeds:
         result = read_json_or_nothing(run.folder / "result.json")
         alike = all(change.startswith(("max_steps=", "lr=")) for change in run.changes)
         if run.state == "finished" and alike and not run.weights and result.get("seconds"):
-            place = Place(str(result.get("device")).replace("1 threads", "1 thread"), str(result.get("precision")))
+            device = str(result.get("device")).replace("1 threads", "1 thread")  # older runs say "1 threads"
+            place = f"{device}, {result.get('precision')}"
             found.setdefault((run.experiment, place), []).append(run.iteration / result["seconds"])
     return found
 
@@ -79,18 +69,18 @@ def speed_table(speeds: Speeds) -> Table:
     rows = []
     for (experiment, place), own in speeds.items():
         speed = median(own)
-        rows.append((experiment, str(place), str(len(own)), f"{speed:.2f}", duration(iterations(experiment) / speed)))
+        rows.append((experiment, place, str(len(own)), f"{speed:.2f}", duration(iterations(experiment) / speed)))
     columns = ("Experiment", "Where", "Runs", "Iterations per second", "Time of the full length")
     notes = ("Median of the finished runs, shortened ones too. Of other networks, `summary` tells the multiply-adds.",)
     return Table("Measured speeds", columns, tuple(rows), notes)
 
 
-def study_row(name: str, experiments: Sequence[str], place: Place, speeds: Speeds, seeds: int) -> tuple[str, ...]:
+def study_row(name: str, experiments: Sequence[str], place: str, speeds: Speeds, seeds: int) -> tuple[str, ...]:
     known = {experiment: speeds[experiment, place] for experiment in experiments if (experiment, place) in speeds}
     seconds = sum(iterations(experiment) / median(own) * seeds for experiment, own in known.items())
     least = "> " * (len(known) < len(experiments))
     counted = f"{len(known)} of {len(experiments)}"
-    return name, str(place), str(len(experiments) * seeds), counted, f"{least}{duration(seconds)}"
+    return name, place, str(len(experiments) * seeds), counted, f"{least}{duration(seconds)}"
 
 
 def iterations(experiment: str) -> int:

@@ -6,22 +6,20 @@ import platform
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import jsonargparse
 import lightning
 import torch
 import torchvision
-from rich.console import Console
 
 from resnet_lightning import __version__
 from resnet_lightning.data.cifar10 import CIFAR10, DEFAULT_ROOT
 from resnet_lightning.errors import BadInput
 from resnet_lightning.files import write_text
-from resnet_lightning.reporting.table import Table, show_tables, to_markdown
+from resnet_lightning.reporting.table import Table, print_tables, to_markdown
 from resnet_lightning.runs.experiments import EXPERIMENTS
 from resnet_lightning.runs.folder import make_folder, write_json
 from resnet_lightning.training.devices import fastest_safe_precision
@@ -29,17 +27,14 @@ from resnet_lightning.training.devices import fastest_safe_precision
 REPORTS = Path("reports")
 WORKERS = ("0", "2", "4")  # of the plain loop: which number is best depends on the machine
 TABLE6 = Path(EXPERIMENTS, "cifar10", "table6")
-TINY = "tiny"  # a network that takes no time, so that what is left is the loop around it
 WORDS = {
     "plain": "plain loop, 32-true, {how} workers",
     "bare": "bare loop, {how}",
     "trainer": "this Trainer, {how}",
-    "loader": "the batches alone, {how}",
 }
 
 
-@dataclass(frozen=True)
-class Loop:
+class Loop(NamedTuple):
     """What one process measures: its kind, and the number of workers of a plain loop or the precision of another."""
 
     kind: str
@@ -97,10 +92,9 @@ def bench(
             print(
                 f"round {number} of {rounds}, {place} of {len(measured)}: {loop.network}, {loop}: {speed}", flush=True
             )
-    tables = [speeds(measured, networks), comparisons(measured, networks, precisions), parts(measured)]
-    console = Console()
-    show_tables(tables, console if console.is_terminal else Console(width=200))  # a log file has no edge to wrap at
-    loops = [asdict(loop) | {"rounds": results} for loop, results in measured.items()]
+    tables = [speeds(measured, networks), comparisons(measured, networks, precisions)]
+    print_tables(tables)
+    loops = [loop._asdict() | {"rounds": results} for loop, results in measured.items()]
     write_json(REPORTS / "bench.json", {"versions": versions(), "seconds": seconds, "loops": loops})
     write_text(REPORTS / "bench.md", "\n".join(to_markdown(table) for table in tables))
     print(f"written: {REPORTS / 'bench.md'}, {REPORTS / 'bench.json'}")
@@ -110,16 +104,14 @@ def list_loops(networks: Sequence[str], precisions: Sequence[str]) -> list[Loop]
     """Everything that is measured in one round, in this order."""
     ways = [("plain", workers) for workers in WORKERS]
     ways += [(kind, precision) for precision in precisions for kind in ("bare", "trainer")]
-    loops = [Loop(kind, how, network) for network in networks for kind, how in ways]
-    tiny = [Loop(kind, "32-true", TINY) for kind in ("bare", "trainer")]
-    return [*loops, Loop("loader", "one thread", networks[0]), *tiny]
+    return [Loop(kind, how, network) for network in networks for kind, how in ways]
 
 
 def measure(loop: Loop, data: str, seconds: float) -> dict[str, Any]:
-    """What benchmark_loops reports of one loop, from a process of its own."""
-    command = [sys.executable, "-m", "resnet_lightning.benchmarks.loops", *asdict(loop).values(), data, str(seconds)]
+    """What loops.py reports of one loop, from a process of its own."""
+    command = [sys.executable, "-m", "resnet_lightning.benchmarks.loops", *loop, data, str(seconds)]
     # A tracker would be another process beside the measured one.
-    child = subprocess.run(command, env={**os.environ, "WANDB_MODE": "disabled"}, capture_output=True, text=True)
+    child = subprocess.run(command, env={**os.environ, "WANDB_MODE": "disabled"}, capture_output=True, encoding="utf-8")
     if child.returncode:
         raise RuntimeError(f"{loop.network}, {loop} ended with status {child.returncode}:\n{child.stderr[-3000:]}")
     result: dict[str, Any] = json.loads(child.stdout.splitlines()[-1])
@@ -137,7 +129,7 @@ def speeds(measured: Rounds, networks: Sequence[str]) -> Table:
     """Images per second of every loop and network."""
     rows = []
     for loop in measured:
-        if loop.network == networks[0] and loop.kind != "loader":
+        if loop.network == networks[0]:
             cells = [spread(rates(measured, loop.kind, loop.how, network), ",.0f") for network in networks]
             rows.append((str(loop), *cells))
     device = next(iter(measured.values()))[0]["device"]
@@ -162,19 +154,6 @@ def comparisons(measured: Rounds, networks: Sequence[str], precisions: Sequence[
         rows.append((f"speed beside the best plain loop, {precision}", *(spread(f, ".2f", "×") for f in faster)))
         rows.append((f"time more than the bare loop, {precision}", *(spread(c, ".1f", " %") for c in costs)))
     return Table("This Trainer, compared within each round", ("Measured", *networks), tuple(rows), ())
-
-
-def parts(measured: Rounds) -> Table:
-    """The batches alone, and the CPU time of the Trainer alone."""
-    batches = next(rates(measured, loop.kind, loop.how, loop.network) for loop in measured if loop.kind == "loader")
-    cpu = {loop.kind: [r["cpu_ms"] for r in results] for loop, results in measured.items() if loop.network == TINY}
-    overhead = [trainer - bare for trainer, bare in zip(cpu["trainer"], cpu["bare"], strict=True)]
-    rows = (
-        ("batches alone, one thread, images per second", spread(batches, ",.0f")),
-        ("CPU time of the Trainer per iteration, beyond a bare loop's", spread(overhead, ".2f", " ms")),
-    )
-    notes = ("CPU time: of a network that takes next to none, on one thread.",)
-    return Table("Parts", ("Measured", "Median (lowest–highest)"), rows, notes)
 
 
 def rates(measured: Rounds, kind: str, how: str, network: str) -> list[float]:

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console
 from torch import nn
 
 from resnet_lightning.errors import BadInput
@@ -13,7 +12,7 @@ from resnet_lightning.networks.counting import Part, count_parts
 from resnet_lightning.networks.inspection import Block
 from resnet_lightning.networks.shortcuts import ZeroPadding
 from resnet_lightning.reporting.cells import NOTHING
-from resnet_lightning.reporting.table import Table, show_tables
+from resnet_lightning.reporting.table import Table, print_tables
 from resnet_lightning.runs.command_line import prepare
 from resnet_lightning.runs.naming import config_files
 
@@ -37,9 +36,7 @@ def summary(arguments: Sequence[str]) -> None:
     if not config_files(arguments):
         raise BadInput("summary needs the files of an experiment: --config experiments/... (summary --help)")
     run = prepare([*arguments, "--model.compile=false"], watched=False)
-    console = Console()
-    table = network_table(run.model.network, run.data)
-    show_tables([table], console if console.is_terminal else Console(width=200))  # a pipe has no edge to wrap at
+    print_tables([network_table(run.model.network, run.data)])
 
 
 def network_table(network: nn.Module, data: Any) -> Table:

@@ -35,7 +35,7 @@ class GradientFlow(Callback):
         self.interval = 1
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        self.interval = self.every or max(1, trainer.max_steps // TIMES)
+        self.interval = self.every or max(1, pl_module.iterations // TIMES)
         self.weights = {name: layer.module.weight for name, layer in layers(pl_module.network).items()}
         self.file = MetricsFile(Path(trainer.default_root_dir) / GRADIENTS)
 

@@ -80,7 +80,7 @@ class LayerResponses(Callback):
         for hook in self.hooks:
             hook.remove()
         self.hooks = []
-        if not self.moments.sums:
+        if not self.moments.sums or trainer.sanity_checking:
             return
         iteration = trainer.global_step or pl_module.trained  # `test` has trained nothing itself
         deviations = {name: deviation for name, (deviation, _) in self.moments.compute().items()}
@@ -94,6 +94,7 @@ class LayerResponses(Callback):
         self.file = self.file or MetricsFile(path)
         self.file.rows = rows or self.file.rows  # without all of them, those after this iteration would go
         self.file.log_metrics(deviations, iteration)
+        self.file.save()
         values = list(deviations.values())
         row = {"response/first": values[0], "response/median": median(values), "response/last": values[-1]}
         for logger in trainer.loggers:
@@ -107,18 +108,7 @@ class LayerResponses(Callback):
 
     def on_test_end(self, trainer: Trainer, pl_module: Any) -> None:
         self.on_validation_end(trainer, pl_module)
-        self._save()
-
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        self._save()  # rows up to a checkpoint must not be lost with the process
-
-    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
-        self._save()
 
     def _look(self, name: str, module: Any, inputs: Any, output: Tensor) -> None:
         if self.looking:
             self.moments.add(name, output)
-
-    def _save(self) -> None:
-        if self.file is not None:
-            self.file.save()

@@ -67,12 +67,8 @@ class Images:
 
 def epoch_generator(seed: int, epoch: int) -> torch.Generator:
     """What draws the order and the augmentation of one epoch."""
-    return torch.Generator().manual_seed(mixed_seed(seed, epoch))
-
-
-def mixed_seed(*numbers: int) -> int:
-    """One seed of several numbers, in 32 bits: of a CPU's seed, torch keeps no more."""
-    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+    # torch keeps 32 bits of a CPU seed: mix seed and epoch into them.
+    return torch.Generator().manual_seed(int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0]))
 
 
 def share_of(batch_size: int, devices: int) -> int:

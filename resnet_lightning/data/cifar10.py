@@ -3,21 +3,21 @@
 import hashlib
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.error import URLError
 
-import numpy as np
 import torch
 import torchvision.datasets
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 from torchvision.datasets.utils import check_integrity
 
 from resnet_lightning.data.augment import PaddingMode
 from resnet_lightning.data.batches import Normalization, PaddingOrder
+from resnet_lightning.data.class_folders import Listing, list_class_folders, report_left_out, user_path
 from resnet_lightning.data.datamodule import InMemoryDataModule
+from resnet_lightning.data.decode import DamagedImage, decode
 from resnet_lightning.errors import BadInput
 from resnet_lightning.files import write_atomically
 
@@ -31,8 +31,8 @@ class CIFAR10(InMemoryDataModule):
 
     Args:
         root: a folder that holds the official cifar-10-python.tar.gz (or what it unpacks to), or class folders
-            train/<class>/* and test/<class>/* of PNG or JPEG images. Class folders are decoded once, into a file
-            beside them.
+            train/<class>/* and test/<class>/* of images that Pillow reads; ~ is the home folder. Class folders are
+            decoded once, into a file beside them, without an EXIF rotation, as torchvision does.
         download: fetch the official archive (170 MB) when the folder holds neither.
         batch_size, validation_images, normalization, pad, padding, image_size, seed, padding_mode: see
             InMemoryDataModule; an image_size of 16 averages 2×2 pixels.
@@ -54,7 +54,7 @@ class CIFAR10(InMemoryDataModule):
         super().__init__(batch_size, validation_images, normalization, pad, padding, image_size, seed, padding_mode)
         if not 8 <= image_size <= 32 or 32 % image_size:
             raise BadInput(f"image_size {image_size}: expected 32, 16 or 8")
-        self.root = Path(root)
+        self.root = user_path(root)
         self.download = download
         self.source = "CIFAR-10"
 
@@ -112,7 +112,7 @@ class CIFAR10(InMemoryDataModule):
         elif archive.exists() and not check_integrity(str(archive), Official.tgz_md5):
             raise BadInput(
                 f"{archive} is damaged ({archive.stat().st_size:,} bytes; the official archive has 170,498,071 and "
-                f"md5 {Official.tgz_md5}): delete it, and fetch it again"
+                f"md5 {Official.tgz_md5}): put a whole one in its place"
             )
         elif not archive.exists() and not self.download:
             raise BadInput(
@@ -131,15 +131,17 @@ class CIFAR10(InMemoryDataModule):
         return (self.root / "train").is_dir() or (self.root / "test").is_dir()
 
     def _decode_folders(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        (train, classes), (test, test_classes) = (self._list(part) for part in ("train", "test"))
-        if classes != test_classes:
-            different = ", ".join(sorted(set(classes) ^ set(test_classes)))
+        train, test = (self._list(part) for part in ("train", "test"))
+        if train.classes != test.classes:
+            different = ", ".join(sorted(set(train.classes) ^ set(test.classes)))
             raise BadInput(f"{self.root}: train and test have different class folders ({different})")
-        self.classes = tuple(classes)
-        if any(Path(path).suffix.lower() in (".jpg", ".jpeg") for path, _ in train):
+        self.classes = train.classes
+        listings = {"train": train, "test": test}
+        paths = {name: [part.path(n) for n in range(len(part.paths))] for name, part in listings.items()}
+        if any(map(is_jpeg, paths["train"])):
             self.source = "CIFAR-10 (JPEG)"
         cache = self.root / CACHE
-        fingerprint = listing_fingerprint(self.root, (path for path, _ in train + test))
+        fingerprint = listing_fingerprint(self.root, paths["train"] + paths["test"])
         if cache.is_file():
             try:
                 saved = torch.load(cache, weights_only=True)
@@ -147,54 +149,57 @@ class CIFAR10(InMemoryDataModule):
                     return saved["train"], saved["train_labels"], saved["test"], saved["test_labels"]
             except Exception:  # torch.load has many ways to fail
                 print(f"{cache} is not a whole cache: the images are decoded again", file=sys.stderr)
-        parts = {"train": decode(train), "test": decode(test)}
-        parts |= {f"{name}_labels": torch.tensor([c for _, c in s]) for name, s in (("train", train), ("test", test))}
+        parts = {name: decode_all(own) for name, own in paths.items()}
+        parts |= {"train_labels": train.labels, "test_labels": test.labels}
         try:
             write_atomically(cache, lambda file: torch.save({"fingerprint": fingerprint, **parts}, file))
         except OSError as error:
             print(f"{cache} could not be written ({error}): the images are decoded again next time", file=sys.stderr)
         return parts["train"], parts["train_labels"], parts["test"], parts["test_labels"]
 
-    def _list(self, part: str) -> tuple[list[tuple[str, int]], list[str]]:
-        """Path and class number of every image of train or test, and the names of the classes."""
+    def _list(self, part: str) -> Listing:
         folder = self.root / part
-        if not folder.is_dir():
-            raise BadInput(f"{folder} does not exist: expected a folder with a folder of images for each class")
-        try:
-            listing = torchvision.datasets.ImageFolder(str(folder))
-        except FileNotFoundError as error:
-            raise BadInput(f"{folder}: {error}") from error
+        listing = list_class_folders(folder)
         if len(listing.classes) != 10:
             raise BadInput(
                 f"{folder} has {len(listing.classes)} class folders ({', '.join(listing.classes[:12])}), expected the "
                 "10 of CIFAR-10"
             )
-        return listing.samples, listing.classes
+        report_left_out(folder, listing.left_out)
+        return listing
 
 
-def listing_fingerprint(root: Path, paths: Iterable[str]) -> str:
-    """Changes when a file is added, removed or rewritten; not when the whole folder moves."""
-    digest = hashlib.sha256()
+def is_jpeg(path: str) -> bool:
+    return path.lower().endswith((".jpg", ".jpeg", ".jfif", ".jpe"))
+
+
+def listing_fingerprint(root: Path, paths: Sequence[str]) -> str:
+    """Changes when a file is added, removed or rewritten; not when the whole folder moves.
+
+    Raises:
+        BadInput: naming a file that is not there, such as a link to nothing.
+    """
+    # Other files than JPEGs may hold 16-bit grey, which was white in caches that were written without this mark.
+    digest = hashlib.sha256(b"" if all(map(is_jpeg, paths)) else b"16-bit grey is scaled\n")
     for path in paths:
-        status = os.stat(path)
+        try:
+            status = os.stat(path)
+        except OSError as error:
+            raise BadInput(f"{path} cannot be read: {error.strerror}" + " (a link)" * os.path.islink(path)) from error
         digest.update(f"{os.path.relpath(path, root)} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
-def decode(samples: list[tuple[str, int]]) -> Tensor:
+def decode_all(paths: Sequence[str]) -> Tensor:
     """The images as uint8 [N, 32, 32, 3].
 
     Raises:
         BadInput: naming the file that cannot be read or has another size.
     """
-    images = np.empty((len(samples), 32, 32, 3), dtype=np.uint8)
-    for number, (path, _) in enumerate(samples):
+    images = torch.empty(len(paths), 32, 32, 3, dtype=torch.uint8)
+    for number, path in enumerate(paths):
         try:
-            with Image.open(path) as image:
-                pixels = np.asarray(image.convert("RGB"))
-        except OSError as error:
-            raise BadInput(f"{path} is damaged: {error}") from error
-        if pixels.shape != images.shape[1:]:
-            raise BadInput(f"{path} has {pixels.shape[1]}×{pixels.shape[0]} pixels, expected 32×32")
-        images[number] = pixels
-    return torch.from_numpy(images)
+            images[number] = decode(path, (32, 32))
+        except DamagedImage as error:
+            raise BadInput(str(error)) from error
+    return images

@@ -1,106 +1,94 @@
-"""One image file to pixels, uint8 [H, W, 3]: section 3.4's training crops, and the views of its evaluation.
+"""One image file to pixels, uint8 [H, W, 3], whatever its container, its colours and its depth.
 
-PyTorch resizes, from bytes to bytes: its antialiased bilinear filter is Pillow's, to one grey level, and takes a third
-of the time. A training crop resizes little but the source pixels that it shows. Colours, means and floats are left to
-the device, which has whole batches of them. JPEGs are always decoded at full resolution: at half of it large ones take
-a fifth less time, but their pixels differ.
+Eight bits a channel become the colours that Pillow's `convert("RGB")` gives. Like torchvision, this leaves everything
+else in the file alone: transparency is dropped, a colour profile or an EXIF rotation is not applied, and of several
+pictures the first is read. JPEGs are always decoded at full resolution: at half of it large ones take a fifth less
+time, but their pixels differ.
 """
 
-import random
+import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from io import BytesIO
-from math import ceil, exp, log, sqrt
 from pathlib import Path
 
+import numpy as np
 import PIL
 import torch
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
-from torch.nn import functional as F
 
 try:  # the same pixels as Pillow's, in two thirds of the time
     import simplejpeg  # type: ignore[import-not-found,import-untyped,unused-ignore]
 except ImportError:
     simplejpeg = None
 
-PAPER_SIZE = 224  # pixels of the paper's crop: sides below are given for it, and scale with the crop
-TRAIN_SIDES = (256, 480)  # of the shorter side, both ends included
-EVALUATION_SIDE = 256
-AREAS, RATIOS, ATTEMPTS = (0.08, 1.0), (3 / 4, 4 / 3), 10  # of torchvision's RandomResizedCrop
-EDGE = 0.02  # source pixels by which edges may miss each other, see resize_part
+MOST_PIXELS = 178_956_970  # where Pillow suspects a file that is small and fills the memory
+# What Pillow knows by name but cannot decode by itself, and films.
+NO_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"}
+# Pillow has no way from these to RGB. It warns if a palette's transparency is lost on the way.
+FIRST_TO = {"P": "RGBA", "La": "LA", "RGBa": "RGBA"}
+BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # of TIFF
 
 
 class DamagedImage(Exception):
-    """A file that is no whole image; the message names it."""
-
-    def __init__(self, path: str, reason: object) -> None:
-        super().__init__(f"{path} is damaged: {reason}")
-
-
-def random_scale_crop(path: str, seed: int, size: int) -> Tensor:
-    """Section 3.4: shorter side resized to a random length, then a random square of the image or its mirror image.
+    """A file that gives no image to use.
 
     Args:
-        path: an image file.
-        seed: decides the length, uniform in 256 to 480 · size / 224, the place, and the mirror.
-        size: of the square, pixels.
+        path: of the file.
+        what: what it is, has or holds that is wrong.
+    """
+
+    def __init__(self, path: str, what: str) -> None:
+        super().__init__(f"{path} {what}")
+
+
+@cache
+def endings() -> frozenset[str]:
+    """How the names of image files end that can be decoded here, in small letters, with the dot."""
+    Image.init()
+    known = Image.registered_extensions().items()
+    return frozenset(ending for ending, name in known if name in Image.OPEN and name not in NO_PICTURES)
+
+
+def decoder() -> str:
+    """The library that decodes JPEGs here; all others are decoded by Pillow."""
+    return f"Pillow {PIL.__version__}" if simplejpeg is None else f"simplejpeg {simplejpeg.__version__}"
+
+
+def decode(path: str, size: tuple[int, int] | None = None) -> Tensor:
+    """All pixels of an image file.
+
+    Grey of more than eight bits is scaled, and rounded: 16 bits by 1/257, 12 bits by 255/4095. Grey of floats is read
+    from 0 (black) to 1 (white). Of 16-bit colours, Pillow keeps the upper eight bits.
+
+    Args:
+        path: of the file.
+        size: the only width and height that will do; None for any.
 
     Returns:
-        uint8 [size, size, 3], contiguous.
+        uint8 [H, W, 3].
 
     Raises:
-        DamagedImage: if the file is missing, cut short, or no image.
+        DamagedImage: if the file is missing, cut short, no image, of another size, or its numbers have no known black
+            and white.
     """
-    draw = random.Random(seed)
-    pixels = decode(path)
-    width, height = resized_size(pixels, draw.randint(*(scaled(side, size) for side in TRAIN_SIDES)))
-    left, top = draw.randint(0, width - size), draw.randint(0, height - size)
-    crop = resize_part(pixels, (width, height), (left, top), size)
-    return crop.flip(1) if draw.random() < 0.5 else crop
-
-
-def random_resized_crop(path: str, seed: int, size: int) -> Tensor:
-    """torchvision's RandomResizedCrop and a random flip: a rectangle of 8 to 100 % of the area, made a square.
-
-    Args, returns and raises as random_scale_crop.
-    """
-    draw = random.Random(seed)
-    pixels = decode(path)
-    left, top, width, height = draw_rectangle(draw, pixels.shape[1], pixels.shape[0])
-    crop = resize(pixels[top : top + height, left : left + width], size, size)
-    return crop.flip(1) if draw.random() < 0.5 else crop
-
-
-def centre_crop(path: str, size: int) -> Tensor:
-    """The centre of the image whose shorter side is 256 · size / 224: uint8 [size, size, 3], contiguous.
-
-    Raises:
-        DamagedImage: if the file is missing, cut short, or no image.
-    """
-    return five_places(resized(path, scaled(EVALUATION_SIDE, size)), size)[4].contiguous()
-
-
-def five_crops(path: str, size: int) -> Tensor:
-    """Corners top left, top right, bottom left and bottom right, and the centre, of the same image as centre_crop.
-
-    Returns:
-        uint8 [5, size, size, 3].
-
-    Raises:
-        DamagedImage: if the file is missing, cut short, or no image.
-    """
-    return torch.stack(five_places(resized(path, scaled(EVALUATION_SIDE, size)), size))
-
-
-def resized(path: str, side: int) -> Tensor:
-    """The whole image, its shorter side `side` pixels long: uint8 [H, W, 3], contiguous.
-
-    Raises:
-        DamagedImage: if the file is missing, cut short, or no image.
-    """
-    pixels = decode(path)
-    return resize(pixels, *resized_size(pixels, side))
+    with blaming(path):
+        data = Path(path).read_bytes()
+        if simplejpeg is not None:
+            with suppress(ValueError):  # no JPEG, or a blemish: Pillow tells blemishes from damage
+                height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+                check_size(path, (width, height), size)
+                if colours in ("YCbCr", "Gray", "RGB"):  # it makes another RGB of CMYK
+                    return torch.from_numpy(simplejpeg.decode_jpeg(data, "RGB"))
+        with Image.open(BytesIO(data)) as image:
+            check_size(path, image.size, size)
+            picture = to_rgb(path, image)
+            # Through a bytearray, as PyTorch warns of memory that cannot be written to.
+            return torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8).view(*picture.size[::-1], 3)
 
 
 def image_size(path: str) -> tuple[int, int]:
@@ -113,99 +101,60 @@ def image_size(path: str) -> tuple[int, int]:
         return image.size
 
 
-def decoder() -> str:
-    """The library that decodes JPEGs here; all others are decoded by Pillow."""
-    return f"Pillow {PIL.__version__}" if simplejpeg is None else f"simplejpeg {simplejpeg.__version__}"
-
-
 @contextmanager
 def blaming(path: str) -> Iterator[None]:
-    """Turns whatever Pillow raises into DamagedImage."""
+    """Turns whatever reading a damaged file raises into DamagedImage, and keeps Pillow's warnings of it quiet."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except (DamagedImage, MemoryError):
+        raise
+    except FileNotFoundError as error:
+        if os.path.islink(path):
+            raise DamagedImage(path, f"is damaged: a link to {os.readlink(path)}, which does not exist") from error
+        raise DamagedImage(path, f"is damaged: {error.strerror}") from error
     except UnidentifiedImageError as error:
-        raise DamagedImage(path, "not an image of a known format") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DamagedImage(path, getattr(error, "strerror", None) or error) from error
+        empty = os.path.getsize(path) == 0
+        reason = "the file is empty" if empty else f"not an image of a kind that Pillow {PIL.__version__} reads"
+        raise DamagedImage(path, f"is damaged: {reason}") from error
+    except Exception as error:  # Pillow's readers raise some ten kinds, struct.error and EOFError among them
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise DamagedImage(path, f"is damaged: {reason}") from error
 
 
-def decode(path: str) -> Tensor:
-    """All pixels of the image, uint8 [H, W, 3]; transparency is dropped."""
-    with blaming(path):
-        data = Path(path).read_bytes()
-        if simplejpeg is not None:
-            with suppress(ValueError):  # no JPEG, or a blemish: Pillow tells blemishes from damage
-                if simplejpeg.decode_jpeg_header(data)[2] in ("YCbCr", "Gray", "RGB"):  # it makes another RGB of CMYK
-                    return torch.from_numpy(simplejpeg.decode_jpeg(data, "RGB"))
-        with Image.open(BytesIO(data)) as image:
-            # Pillow warns if a palette's transparency is lost on the way to RGB. To the same mode it would copy.
-            picture: Image.Image = image.convert("RGBA") if image.mode == "P" else image
-            picture = picture if picture.mode == "RGB" else picture.convert("RGB")
-            # Through a bytearray, as PyTorch warns of memory that cannot be written to.
-            return torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8).view(*picture.size[::-1], 3)
+def check_size(path: str, found: tuple[int, int], expected: tuple[int, int] | None) -> None:
+    """Refuses another size than the expected one, or one that would fill the memory, before anything is decoded."""
+    pixels = f"{found[0]}×{found[1]} pixels"
+    if expected is not None and found != expected:
+        raise DamagedImage(path, f"has {pixels}, expected {expected[0]}×{expected[1]}")
+    if found[0] * found[1] > MOST_PIXELS:
+        raise DamagedImage(path, f"has {pixels}, more than {MOST_PIXELS:,}: none of such a size is decoded")
 
 
-def resize(pixels: Tensor, width: int, height: int) -> Tensor:
-    """[H, W, 3] to [height, width, 3], contiguous."""
-    # In this order: from permute(2, 0, 1)[None] PyTorch does not see that channels are last, and takes half longer.
-    images = pixels[None].permute(0, 3, 1, 2)
-    return F.interpolate(images, (height, width), mode="bilinear", antialias=True)[0].permute(1, 2, 0)
+def to_rgb(path: str, image: Image.Image) -> Image.Image:
+    """An opened image in mode RGB."""
+    if image.mode == "F" or image.mode.startswith("I"):
+        image = Image.fromarray(grey_levels(path, image))
+    picture = image.convert(FIRST_TO[image.mode]) if image.mode in FIRST_TO else image
+    return picture if picture.mode == "RGB" else picture.convert("RGB")  # to the same mode it would copy
 
 
-def resize_part(pixels: Tensor, full: tuple[int, int], corner: tuple[int, int], size: int) -> Tensor:
-    """The square at `corner` (left, top) of the image that would be `full` (width, height) if all of it were resized.
-
-    PyTorch resizes from the edge of a source pixel to that of another, and the square's edges lie between two. So a
-    little more is resized, up to edges that meet those of source pixels, some twenty away, and the excess is cut off.
-    To resize all of the image would be exact, and makes the whole of random_scale_crop 1.15 times slower.
-    """
-    columns, width, left = source_range(pixels.shape[1], full[0], corner[0], size)
-    rows, height, top = source_range(pixels.shape[0], full[1], corner[1], size)
-    return resize(pixels[rows, columns], width, height)[top : top + size, left : left + size].contiguous()
-
-
-def source_range(source: int, whole: int, first: int, size: int) -> tuple[slice, int, int]:
-    """What to resize for the `size` pixels from `first` on, when `source` pixels would become `whole`.
-
-    Returns:
-        The source pixels, how many pixels they become, and how many of these come before `first`.
-    """
-    step = source / whole  # source pixels per pixel
-    margin = ceil(max(1.0, 1 / step))  # pixels that the filter reaches
-
-    def meets(place: int) -> bool:
-        return abs(place * step - round(place * step)) <= EDGE
-
-    start = next(filter(meets, range(first - margin, 0, -1)), 0)
-    stop = next(filter(meets, range(first + size + margin, whole)), whole)
-    return slice(round(start * step), round(stop * step)), stop - start, first - start
-
-
-def draw_rectangle(draw: random.Random, width: int, height: int) -> tuple[int, int, int, int]:
-    """Left, top, width and height, as torchvision's RandomResizedCrop draws them."""
-    for _ in range(ATTEMPTS):
-        area = width * height * draw.uniform(*AREAS)
-        ratio = exp(draw.uniform(log(RATIOS[0]), log(RATIOS[1])))
-        wide, high = round(sqrt(area * ratio)), round(sqrt(area / ratio))
-        if 0 < wide <= width and 0 < high <= height:
-            return draw.randint(0, width - wide), draw.randint(0, height - high), wide, high
-    wide, high = min(width, round(height * RATIOS[1])), min(height, round(width / RATIOS[0]))
-    return (width - wide) // 2, (height - high) // 2, wide, high
-
-
-def five_places(pixels: Tensor, size: int) -> list[Tensor]:
-    """Four corners and the centre of [H, W, 3], in torchvision's order and with its rounding."""
-    bottom, right = pixels.shape[0] - size, pixels.shape[1] - size
-    corners = [(0, 0), (0, right), (bottom, 0), (bottom, right), (round(bottom / 2), round(right / 2))]
-    return [pixels[top : top + size, left : left + size] for top, left in corners]
-
-
-def scaled(side: int, size: int) -> int:
-    """A side that the paper gives for crops of 224 pixels, for crops of `size`."""
-    return round(side * size / PAPER_SIZE)
-
-
-def resized_size(pixels: Tensor, side: int) -> tuple[int, int]:
-    """Width and height once the shorter one is `side`; the longer one is rounded down, as torchvision does."""
-    height, width, _ = pixels.shape
-    return (side, side * height // width) if width <= height else (side * width // height, side)
+def grey_levels(path: str, image: Image.Image) -> NDArray[np.uint8]:
+    """Grey of more than eight bits to 0 (black) to 255 (white), [H, W]; Pillow would cut off whatever is above 255."""
+    tags = getattr(image, "tag_v2", {})  # of TIFF
+    values = np.asarray(image).astype(np.float64)
+    if image.mode == "F":
+        white = 1.0
+    elif image.mode.startswith("I;16") or image.format in ("PNG", "PPM"):  # older Pillows open 16 bits as 32
+        white = float(2 ** tags.get(BITS_PER_SAMPLE, (16,))[0] - 1)
+    else:
+        raise DamagedImage(path, "holds grey levels of 32 bits or with a sign, expected 8 or 16 bits without")
+    low, high = values.min(), values.max()
+    if not (low >= 0 and high <= white):  # so too if some are no numbers
+        reason = (
+            f"holds floats from {low:g} to {high:g}, expected 0 (black) to 1 (white), or whole numbers of 8 or 16 bits"
+        )
+        raise DamagedImage(path, reason)
+    levels: NDArray[np.uint8] = np.rint(values * 255 / white).astype(np.uint8)
+    return 255 - levels if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else levels

@@ -1,7 +1,11 @@
 """Batches of image files that worker processes decode; their order and augmentation depend on (seed, epoch) alone."""
 
+import multiprocessing
+import os
 import random
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -10,9 +14,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from resnet_lightning.data.batches import epoch_generator, share_of
+from resnet_lightning.data.class_folders import Listing
 from resnet_lightning.data.colour import colour_shift
 from resnet_lightning.data.decode import DamagedImage
-from resnet_lightning.data.listing import Listing
+from resnet_lightning.data.memory import share
 from resnet_lightning.errors import BadInput
 
 Key = tuple[int, int]  # number of an image, and the seed of its augmentation
@@ -114,7 +119,7 @@ class TrainingFiles:
 
     def __iter__(self) -> Iterator[TrainingBatch]:
         if self.stream is None:  # one stream over all epochs: the workers never run dry between two
-            self.stream = iter(loader(self.files, self.keys(), self.workers))
+            self.stream = loader(self.files, self.keys(), self.workers)
         for _ in range(self.batches % len(self), len(self)):
             self.batches += 1
             pixels, shifts, numbers, damaged = next(self.stream)
@@ -190,21 +195,47 @@ class EvaluationFiles:
                 yield pixels, self.files.listing.labels[numbers], numbers
 
 
-def loader(files: ImageFiles, batches: Iterable[list[Key]], workers: int) -> DataLoader[Any]:
-    """Decodes the given batches in order, some ahead of the one that is asked for."""
-    return DataLoader(
+def loader(files: ImageFiles, batches: Iterable[list[Key]], workers: int) -> Iterator[Any]:
+    """Decodes the given batches in order, some ahead of the one that is asked for.
+
+    Raises:
+        BadInput: if processes cannot be started.
+    """
+    batched: DataLoader[Any] = DataLoader(
         files,
         batch_sampler=batches,
         num_workers=workers,
-        collate_fn=collate,
+        collate_fn=collate_in_worker if workers else collate,
         pin_memory=torch.cuda.is_available(),
-        worker_init_fn=one_thread,
+        worker_init_fn=start_worker,
         prefetch_factor=4 if workers else None,
     )
+    try:
+        if workers:
+            multiprocessing.Lock()  # a loader that fails half-way prints an error of its own too
+        return iter(batched)
+    except OSError as error:  # their locks are small files in /dev/shm, and a container limits processes
+        raise BadInput(
+            f"{workers} processes that read images cannot be started ({error}): they need a /dev/shm that is not full "
+            "(docker run --shm-size=1g), or leave them out with --data.workers=0"
+        ) from error
 
 
-def one_thread(_: int) -> None:
+def start_worker(_: int) -> None:
+    """One thread; and only its own run ends it with SIGTERM.
+
+    A cluster sends SIGTERM to every process of a run, which then has to finish its iteration, and needs the worker.
+    """
     torch.set_num_threads(1)
+    if hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # of the threads to come too
+        threading.Thread(target=end_with_run, args=(os.getppid(),), daemon=True).start()
+
+
+def end_with_run(run: int) -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != run:
+        pass
+    os._exit(0)
 
 
 def collate(items: Sequence[tuple[Any, Tensor, int]]) -> tuple[Any, Tensor, Tensor, list[str]]:
@@ -219,6 +250,13 @@ def collate(items: Sequence[tuple[Any, Tensor, int]]) -> tuple[Any, Tensor, Tens
     else:
         stacked = torch.stack(pixels)
     return stacked, torch.stack(shifts), torch.tensor(numbers), damaged
+
+
+def collate_in_worker(items: Sequence[tuple[Any, Tensor, int]]) -> tuple[Any, ...]:
+    """What collate gives, on its way to another process."""
+    pixels, shifts, numbers, damaged = collate(items)
+    pixels = share(pixels) if isinstance(pixels, Tensor) else [share(views) for views in pixels]
+    return pixels, share(shifts), share(numbers), damaged
 
 
 def sampled(count: int, wanted: int) -> list[int]:

@@ -3,16 +3,24 @@
 import os
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from lightning import LightningDataModule
 from torch import Tensor
 
-from resnet_lightning.data import decode
+from resnet_lightning.data import crops
+from resnet_lightning.data.archives import refuse_archives
 from resnet_lightning.data.batches import Normalization, evaluation_shares, remaining
+from resnet_lightning.data.class_folders import (
+    Listing,
+    class_folders,
+    count_classes,
+    report_left_out,
+    user_path,
+)
 from resnet_lightning.data.colour import CHANNEL_MEAN, CHANNEL_STD, normalize
+from resnet_lightning.data.decode import DamagedImage, image_size
 from resnet_lightning.data.image_files import (
     Damage,
     EvaluationFiles,
@@ -22,7 +30,7 @@ from resnet_lightning.data.image_files import (
     TrainingFiles,
     sampled,
 )
-from resnet_lightning.data.listing import Listing, class_folders, count_classes, validation_images
+from resnet_lightning.data.listing import validation_images
 from resnet_lightning.data.preprocessing import Preprocessing
 from resnet_lightning.data.protocol import Facts
 from resnet_lightning.data.views import Crops, Scales
@@ -45,10 +53,11 @@ class ImageNet(LightningDataModule):
 
     While training, centre crops of the validation images are evaluated, as `val`; ImageNet's own test labels are not
     public. Batches travel as bytes; colour and normalisation happen on the device. Every size in pixels is the paper's
-    for 224×224 and shrinks with image_size.
+    for 224×224 and shrinks with image_size. An EXIF rotation is not applied: torchvision does not either.
 
     Args:
-        root: the folder that holds train and val.
+        root: the folder that holds train and val; ~ is the home folder. Files that are no images by their names are
+            left out and counted; hidden files and folders, and those of systems, are passed over.
         image_size: side of the network's input; the paper's is 224.
         batch_size: images of one training batch, over all devices together.
         augmentation: scale resizes the shorter side to 256 to 480 pixels and crops (the paper); random_resized_crop is
@@ -57,7 +66,7 @@ class ImageNet(LightningDataModule):
         normalization: subtract the mean of each pixel (the paper), or the mean of each channel and divide by its
             standard deviation, with the numbers that everyone uses.
         evaluation: what `test` and `predict` look at: the centre crop, ten crops, or the whole image at five scales.
-        val_map: the list of classes of a flat val folder.
+        val_map: the list of classes of a flat val folder, or of Tiny ImageNet's val/images.
         skip_damaged: leave out images that cannot be decoded, and count them, instead of stopping at the first.
         workers: processes that decode; by default one beside a CPU that trains, and as many as there are cores for each
             GPU.
@@ -87,14 +96,14 @@ class ImageNet(LightningDataModule):
             raise BadInput(f"colour_sigma {colour_sigma}: expected 0 or more")
         if workers is not None and workers < 0:
             raise BadInput(f"workers {workers}: expected a number of processes, 0 or more")
-        self.root = Path(root)
+        self.root = user_path(root)
         self.image_size = image_size
         self.batch_size = batch_size
         self.augmentation = augmentation
         self.colour_sigma = colour_sigma
         self.normalization = normalization
         self.evaluation = evaluation
-        self.val_map = Path(val_map) if val_map else None
+        self.val_map = user_path(val_map) if val_map else None
         self.workers = workers
         self.seed = seed
         self.damage = Damage(skip_damaged)
@@ -106,7 +115,7 @@ class ImageNet(LightningDataModule):
     @staticmethod
     def facts(settings: Mapping[str, Any]) -> Facts:
         """Number of classes, and the length of a run, by the folder; the paper's where the folder is not there."""
-        root = Path(settings["root"])
+        root = user_path(settings["root"])
         classes = count_classes(root / "train") or count_classes(root / "val")
         iterations = ITERATIONS
         if classes and (root / "train").is_dir():
@@ -133,6 +142,8 @@ class ImageNet(LightningDataModule):
                 f"data folder {self.root} does not exist: name the folder that holds train/<class>/ and val/<class>/ "
                 "with --data.root (or DATA= for make)"
             )
+        for part in ("train", "val"):
+            refuse_archives(self.root / part)
 
     def setup(self, stage: str) -> None:
         """Lists the images.
@@ -150,6 +161,8 @@ class ImageNet(LightningDataModule):
             self._check_batch_size()
         classes = self.sets["train"].classes if "train" in self.sets else None
         self.sets["val"] = validation_images(self.root / "val", self.val_map, classes)
+        for name, listing in self.sets.items():
+            report_left_out(self.root / name, listing.left_out)
 
     def size(self, name: str) -> int:
         """Number of images in train or val; there is no other test set."""
@@ -160,7 +173,7 @@ class ImageNet(LightningDataModule):
         if "train" not in self.sets:
             raise BadInput(f"{self.root / 'train'} does not exist: bn_batches needs it, or make that 0")
         self._check_batch_size()
-        read = decode.random_scale_crop if self.augmentation == "scale" else decode.random_resized_crop
+        read = crops.random_scale_crop if self.augmentation == "scale" else crops.random_resized_crop
         files = ImageFiles(self.sets["train"], partial(read, size=self.image_size), self.colour_sigma)
         return TrainingFiles(files, self.damage, self.batch_size, self.seed, self._workers(), rank, world_size)
 
@@ -198,7 +211,7 @@ class ImageNet(LightningDataModule):
             mean, std = CHANNEL_MEAN, CHANNEL_STD
         if not self.sets or mean is None:
             return None
-        side = decode.scaled(decode.EVALUATION_SIDE, self.image_size)
+        side = crops.scaled(crops.EVALUATION_SIDE, self.image_size)
         return Preprocessing(mean, std, self.image_size, side, self.sets["val"].classes)
 
     def state_dict(self) -> dict[str, Any]:
@@ -221,7 +234,7 @@ class ImageNet(LightningDataModule):
         if evaluation == "ten_crop":
             read = partial(_five_crops, size=self.image_size)
         elif evaluation == "multi_scale":
-            sides = tuple(decode.scaled(side, self.image_size) for side in TEST_SCALES)
+            sides = tuple(crops.scaled(side, self.image_size) for side in TEST_SCALES)
             read = partial(_scales, sides=sides)
             chunks = by_shape(listing, torch.cat(list(chunks)), BATCHES[evaluation])
         return EvaluationFiles(ImageFiles(listing, read), self.damage, chunks, self._workers())
@@ -272,8 +285,8 @@ def by_shape(listing: Listing, numbers: Tensor, most: int) -> list[Tensor]:
     shapes: dict[tuple[int, int], list[int]] = {}
     for number in numbers.tolist():
         try:
-            shape = decode.image_size(listing.path(number))
-        except decode.DamagedImage:
+            shape = image_size(listing.path(number))
+        except DamagedImage:
             shape = (0, 0)  # it is dealt with when it is decoded
         shapes.setdefault(shape, []).append(number)
     return [chunk for _, own in sorted(shapes.items()) for chunk in torch.tensor(own).split(most)]
@@ -285,12 +298,12 @@ def iterations_of(images: int, batch_size: int) -> int:
 
 
 def _centre_crop(path: str, _: int, size: int) -> Tensor:
-    return decode.centre_crop(path, size)
+    return crops.centre_crop(path, size)
 
 
 def _five_crops(path: str, _: int, size: int) -> Tensor:
-    return decode.five_crops(path, size)
+    return crops.five_crops(path, size)
 
 
 def _scales(path: str, _: int, sides: tuple[int, ...]) -> list[Tensor]:
-    return [decode.resized(path, side) for side in sides]
+    return [crops.resized(path, side) for side in sides]

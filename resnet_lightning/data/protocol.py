@@ -11,7 +11,8 @@ evaluation      what `test` and `predict` look at: center (the default), ten_cro
 damaged_images  how many images were left out so far because they could not be read; by default none
 predicted       bool [N]: images that `predict` need not look at again; set from outside
 facts(settings) what follows from the data, before anything is made: see Facts; by default nothing does
-state_dict()    of its training batches: their position, so that a run goes on with the next batch
+state_dict()    of its training batches: their position, so that a run goes on with the next batch; by default they are
+                counted, and read again (data/repeatable.py)
 
 Batches to evaluate may have a third part, the images' numbers [B], and views in the place of images (data/views.py).
 """
@@ -20,7 +21,14 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
 
+import torch
 from lightning import LightningDataModule
+from torch import Tensor
+
+from resnet_lightning.data.repeatable import Repeatable
+from resnet_lightning.errors import BadInput
+
+EXPECTED = "expected images float32 [B, C, H, W] and labels int64 [B]"
 
 
 class Facts(NamedTuple):
@@ -78,6 +86,39 @@ def size(data: Any, name: str) -> int:
     loaders = getattr(data, method)()
     several = loaders.values() if isinstance(loaders, Mapping) else loaders if isinstance(loaders, list) else [loaders]
     return sum(_length(loader) for loader in several)
+
+
+def repeatable(data: Any, seed: int) -> None:
+    """Lets the training batches of a data module go on where a checkpoint was made, unless they do so themselves."""
+    given = data.train_dataloader
+
+    def train_dataloader() -> Any:
+        loader = given()
+        return loader if hasattr(loader, "state_dict") or isinstance(loader, list | dict) else Repeatable(loader, seed)
+
+    data.train_dataloader = train_dataloader
+
+
+def first_images(data: Any, count: int) -> tuple[Tensor, Tensor | None]:
+    """Some images [B, C, H, W] as the network gets them, and their labels, if they have to be read for it.
+
+    Raises:
+        BadInput: if a training batch is something else.
+    """
+    size = getattr(data, "image_size", None)
+    if isinstance(size, int) and counts_itself(data):
+        return torch.zeros(count, 3, size, size), None
+    batch = data.on_after_batch_transfer(data.on_before_batch_transfer(next(iter(data.train_dataloader())), 0), 0)
+    if not (
+        isinstance(batch, list | tuple) and len(batch) >= 2 and all(isinstance(part, Tensor) for part in batch[:2])
+    ):
+        raise BadInput(f"{type(data).__name__} gives training batches of type {type(batch).__name__}: {EXPECTED}")
+    images, labels = batch[:2]
+    right = images.ndim == 4 and images.is_floating_point() and labels.dtype == torch.int64
+    if not right or labels.shape != images.shape[:1]:
+        found = " and ".join(f"{str(part.dtype).removeprefix('torch.')} {list(part.shape)}" for part in batch[:2])
+        raise BadInput(f"{type(data).__name__} gives training batches of {found}: {EXPECTED}")
+    return images[:count], labels
 
 
 def tested_set(data: Any) -> str:

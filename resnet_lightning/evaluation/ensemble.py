@@ -97,16 +97,20 @@ def _open(folder: Path, evaluation: str) -> NDArray[Any]:
     try:
         rows: NDArray[Any] = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError) as error:
-        raise BadInput(f"{path} is damaged ({' '.join(str(error).split())}): delete it") from error
+        raise BadInput(
+            f"{path} is damaged ({' '.join(str(error).split())}): move it away, and predict writes it again"
+        ) from error
     if rows.dtype.names != ("label", "probabilities") or rows.ndim != 1 or rows["probabilities"].ndim != 2:
-        raise BadInput(f"{path} is damaged (no labels and probabilities): delete it")
+        raise BadInput(f"{path} is damaged (no labels and probabilities): move it away, and predict writes it again")
     waiting = int((rows["label"] == TO_DO).sum())
     info = read_json(about) or {}
     if waiting or not len(rows) or not info.get("complete"):
         raise BadInput(f"{path} is half done: {len(rows) - waiting:,} of {len(rows):,} images; evaluate it to its end")
     classes = rows["probabilities"].shape[1]
     if ((rows["label"] < DAMAGED) | (rows["label"] >= classes)).any():
-        raise BadInput(f"{path} is damaged (labels that are none of its {classes:,} classes): delete it")
+        raise BadInput(
+            f"{path} is damaged (labels beyond its {classes:,} classes): move it away, and predict writes it again"
+        )
     return rows
 
 

@@ -40,7 +40,9 @@ def newest_checkpoint(folder: Path) -> Path | None:
 def is_whole(checkpoint: Path) -> bool:
     """Whether a checkpoint is as it was written; one without a checksum, from elsewhere, is taken to be."""
     expected = checksum_file(checkpoint)
-    return not expected.exists() or expected.read_text(errors="replace").split(" ")[0] == sha256(checkpoint)
+    return not expected.exists() or expected.read_text(encoding="utf-8", errors="replace").split(" ")[0] == sha256(
+        checkpoint
+    )
 
 
 def newest_whole_checkpoint(folder: Path, first: bool = True) -> Path | None:

@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,19 @@ from jsonargparse import ActionConfigFile, ArgumentError, Namespace  # type: ign
 from lightning import LightningDataModule, Trainer, seed_everything
 from lightning.pytorch.cli import LightningArgumentParser
 
+from resnet_lightning.compat import option_names, read_configurations_as_utf8
+from resnet_lightning.data.protocol import repeatable
 from resnet_lightning.errors import BadInput
 from resnet_lightning.runs.experiments import experiment_files, is_shipped
 from resnet_lightning.runs.folder import check_yaml, run_folder
-from resnet_lightning.runs.identity import configuration_hash
+from resnet_lightning.runs.identity import configuration_hash, listed
 from resnet_lightning.runs.misspelt import explain
+from resnet_lightning.runs.model_class import MODEL_CLASS, import_model, model_class, without_model_class
 from resnet_lightning.runs.naming import config_files, describe, with_files_found
 from resnet_lightning.runs.resume import precision_of
 from resnet_lightning.runs.trainers import check_settings, fill_in
 from resnet_lightning.training.classifier import Classifier
+from resnet_lightning.training.first_look import is_unfinished, make_lazy_layers
 
 EVALUATING = ("validate", "test", "predict")
 WEIGHTS = "weights"
@@ -70,15 +75,17 @@ def prepare(arguments: Sequence[str], command: str = "fit", watched: bool = True
     """
     for package in ("lightning.pytorch", "lightning.fabric"):  # whose import has set their levels
         logging.getLogger(package).setLevel(logging.WARNING)
+    read_configurations_as_utf8()
     for path in config_files(arguments):
         check_yaml(path)
     arguments = with_files_found(arguments)
     experiment, changes = describe(arguments)
-    parser = make_parser(command)
+    model = model_class(arguments)
+    parser = make_parser(command, model)
     try:
-        config = parser.parse_args(list(arguments))
+        config = parser.parse_args([*without_model_class(arguments), *([f"--{MODEL_CLASS}={model}"] if model else [])])
     except ArgumentError as error:
-        names = [action.dest for action in parser._actions]
+        names = option_names(parser)
         raise BadInput(explain(error, names, arguments)) from error
     seed = config.seed_everything
     if not 0 <= int(seed) < 2**32:
@@ -94,13 +101,20 @@ def prepare(arguments: Sequence[str], command: str = "fit", watched: bool = True
         config.trainer.precision = precision_of(folder)
     fill_in(config, arguments)
     check_settings(config, command)
+    write_plainly(config.trainer.callbacks)
     text = parser.dump(config, skip_unset=False)
     if not watched:
         config.trainer.callbacks, config.trainer.logger = None, False
     try:
         made = parser.instantiate(config)
-    except ImportError as error:  # of what a logger or callback needs
-        raise BadInput(f"a package is missing: {error}") from error
+    except (ImportError, ValueError) as error:
+        if missing := package_missing(error):
+            raise BadInput(f"a package is missing: {missing}") from error
+        raise
+    if is_unfinished(made.model.network):
+        make_lazy_layers(made.model.network, made.data)
+        made.model.arrange_memory()
+    repeatable(made.data, int(seed))
     return PreparedRun(
         command=command,
         config=config,
@@ -129,8 +143,12 @@ def is_as_shipped(run: PreparedRun) -> bool:
     return configuration_hash(parser.dump(shipped, skip_unset=False)) == configuration_hash(run.text)
 
 
-def make_parser(command: str) -> LightningArgumentParser:
-    """The options of a command: those of the Trainer, the Classifier, any data module, and of the run itself."""
+def make_parser(command: str, model: str | None = None) -> LightningArgumentParser:
+    """The options of a command: those of the Trainer, the Classifier, any data module, and of the run itself.
+
+    Args:
+        model: the full name of a subclass of Classifier, to take its place.
+    """
     parser = LightningArgumentParser(
         prog=f"{Path(sys.argv[0]).name} {command}",
         description=f"{command}: one run, from configuration files and options",
@@ -141,7 +159,9 @@ def make_parser(command: str) -> LightningArgumentParser:
     parser.add_argument("-c", "--config", action=ActionConfigFile, help="Configuration file in YAML; may be repeated.")
     parser.add_argument("--seed_everything", type=bool | int, default=0, help="Seed of everything that is drawn.")
     parser.add_lightning_class_args(Trainer, "trainer")
-    parser.add_lightning_class_args(Classifier, "model")
+    parser.add_lightning_class_args(import_model(model) if model else Classifier, "model")
+    if model:
+        parser.add_argument(f"--{MODEL_CLASS}", type=str, help="A subclass of Classifier in its place: --model CLASS.")
     parser.add_lightning_class_args(LightningDataModule, "data", subclass_mode=True)
     parser.add_argument(
         "--run", type=str | None, default=None, help="Folder of the run. Default: runs/<experiment>/seed<N>"
@@ -151,6 +171,24 @@ def make_parser(command: str) -> LightningArgumentParser:
     given = {"model", "train_dataloaders", "val_dataloaders", "dataloaders", "datamodule"}
     parser.add_method_arguments(Trainer, command, skip=given)
     return parser
+
+
+def write_plainly(callbacks: Any) -> None:
+    """Defaults of callbacks as YAML can write them; Timer's interval is an enumeration, which it cannot."""
+    for callback in listed(callbacks):
+        settings = callback.get("init_args") or {}
+        for name, value in vars(settings).items() if isinstance(settings, Namespace) else ():
+            if isinstance(value, Enum):
+                settings[name] = value.value
+
+
+def package_missing(error: BaseException | None) -> str:
+    """What an import said that has led to an error, as of a logger; empty if there was none."""
+    while error is not None:
+        if isinstance(error, ImportError):
+            return str(error)
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def find_checkpoint(given: str | None, command: str) -> Path | None:

@@ -65,9 +65,9 @@ def read_json(path: Path) -> dict[str, Any] | None:
     try:
         contents = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise BadInput(f"{path} is damaged ({error}): delete it") from error
+        raise BadInput(f"{path} is damaged ({error}): move it away, or put a whole one in its place") from error
     if not isinstance(contents, dict):
-        raise BadInput(f"{path} is damaged (no names and values): delete it")
+        raise BadInput(f"{path} is damaged (no names and values): move it away, or put a whole one in its place")
     return contents
 
 
@@ -75,7 +75,9 @@ def refuse_other_data(folder: Path, data: str) -> None:
     """Raises BadInput if the run in a folder was begun on other data than this."""
     info = read_json(folder / "run.json")
     if info and info.get("data") != data:
-        raise BadInput(f"{folder} holds a run on {info.get('data')}, not on {data}: move it or delete it")
+        raise BadInput(
+            f"{folder} holds a run on {info.get('data')}, not on {data}: give --run another folder, or move this one"
+        )
 
 
 def write_json(path: Path, contents: dict[str, Any]) -> None:

@@ -7,15 +7,15 @@ from typing import Any
 
 import yaml
 from lightning import Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import Logger
 
 from resnet_lightning.data.batches import share_of
-from resnet_lightning.data.protocol import counts_itself, damaged_images, size, tested_set, title
+from resnet_lightning.data.protocol import counts_itself, damaged_images, facts, first_images, size, tested_set, title
 from resnet_lightning.errors import BadInput, Diverged
 from resnet_lightning.files import remove_unfinished
 from resnet_lightning.runs.checkpoint_io import save_unless_whole
-from resnet_lightning.runs.checkpoints import checkpoint_file, checkpoints, newest_whole_checkpoint
+from resnet_lightning.runs.checkpoints import checkpoint_file, checkpoints, iteration_of, newest_whole_checkpoint
 from resnet_lightning.runs.command_line import PreparedRun, is_as_shipped
 from resnet_lightning.runs.ending import refuse_early_end
 from resnet_lightning.runs.folder import make_folder, read_json, refuse_earlier_name, refuse_other_configuration
@@ -26,7 +26,9 @@ from resnet_lightning.runs.record import RunRecord, Tracker
 from resnet_lightning.runs.resume import ExactResume, refuse_other_precision, take_as_many_threads
 from resnet_lightning.runs.stop import StopWhenAsked, interruptible
 from resnet_lightning.runs.trainers import make_trainer
+from resnet_lightning.training.classifier import Classifier
 from resnet_lightning.training.devices import device_name
+from resnet_lightning.training.first_look import try_network, try_optimizer
 
 
 def fit(run: PreparedRun, track: Callable[[PreparedRun], Tracker] | None = None) -> None:
@@ -44,7 +46,7 @@ def fit(run: PreparedRun, track: Callable[[PreparedRun], Tracker] | None = None)
         try_out(run)
         return
     if over := look_into_folder(run):
-        print(f"{run.folder} is {over['state']} already: delete it to run it again")
+        print(f"{run.folder} is {over['state']} already: --run names another folder for another try")
         return
     record = RunRecord(run.folder, run.identity | {"as_shipped": is_as_shipped(run)}, run.text)
     tracker = track(run) if track and run.config.trainer.logger is not False else None
@@ -60,7 +62,7 @@ def fit(run: PreparedRun, track: Callable[[PreparedRun], Tracker] | None = None)
         try:
             trainer.fit(run.model, datamodule=run.data, ckpt_path=start, weights_only=run.config.weights_only)
             refuse_early_end(trainer, run.folder, run.config.trainer.max_steps)
-            finish(run, trainer, record)
+            finish(run, trainer, record, start)
         except Diverged as error:
             if trainer.is_global_zero:
                 record.finish(trainer, run.model, "diverged", error.iteration)
@@ -96,7 +98,7 @@ def look_into_folder(run: PreparedRun) -> dict[str, Any] | None:
     """
     result = read_json(run.folder / "result.json")
     if result is not None and "state" not in result:
-        raise BadInput(f"{run.folder / 'result.json'} is damaged (no state): delete it")
+        raise BadInput(f"{run.folder / 'result.json'} is damaged (no state): move it away, and the run finishes again")
     settings = yaml.safe_load(run.text)
     if result or checkpoints(run.folder / "checkpoints"):
         refuse_other_configuration(run.folder, settings)
@@ -120,26 +122,40 @@ def list_callbacks(run: PreparedRun, record: RunRecord) -> list[Any]:
             enable_version_counter=False,
             every_n_train_steps=run.config.checkpoint_every,
         ),
-        ExactResume(run.seed),
+        ExactResume(),
     ]
 
 
 def check_before_writing(run: PreparedRun, trainer: Trainer) -> None:
     """Refuses an optimizer, data or a share of a batch that cannot be, before anything is written."""
-    try:
-        run.model.optimizer(run.model.network.parameters())
-    except ValueError as error:
-        raise BadInput(f"model.optimizer: {error}") from error
+    try_optimizer(run.model.optimizer, run.model.network, trainer.strategy.root_device)
     refuse_other_precision(run.folder, trainer.precision)
     if trainer.is_global_zero:
         run.data.prepare_data()
         run.data.setup("fit")
         if not size(run.data, "test") and not size(run.data, "val"):
             raise BadInput(f"{title(run.data)} has nothing to evaluate: expected a test_dataloader or a val_dataloader")
+        try_out_network(run, trainer)
+    if trainer.world_size > 1 and not counts_itself(run.data):
+        raise BadInput(
+            f"{title(run.data)} on {trainer.world_size} devices: it has to give each device its own images, and to say "
+            "how many there are by size(name)"
+        )
     batch, each = getattr(run.data, "batch_size", None), run.model.batch_norm_images
     images = share_of(batch, trainer.world_size) if isinstance(batch, int) else None
     if images is not None and each is not None and images % each:
         raise BadInput(f"batch_norm_images {each}: each device has {images} images of a batch")
+
+
+def try_out_network(run: PreparedRun, trainer: Trainer) -> None:
+    """Raises BadInput if the network has no scores for the images of the data; steps of the user's own are theirs."""
+    if type(run.model).training_step is not Classifier.training_step:
+        return
+    run.data.trainer = trainer  # as Lightning does before it asks for batches
+    images, labels = first_images(run.data, run.model.batch_norm_images or 2)
+    known = facts(run.config.data.class_path, run.config.data.get("init_args") or {})
+    classes = (known and known.classes) or len(getattr(run.data, "classes", ()))
+    try_network(run.model.network, images, classes if labels is None else int(labels.max()) + 1)
 
 
 def begin(run: PreparedRun, trainer: Trainer) -> Path | None:
@@ -158,13 +174,17 @@ def begin(run: PreparedRun, trainer: Trainer) -> Path | None:
     return start
 
 
-def finish(run: PreparedRun, trainer: Trainer, record: RunRecord) -> None:
+def finish(run: PreparedRun, trainer: Trainer, record: RunRecord, start: Path | None) -> None:
     """Saves the last weights, measures their error, and writes the result."""
     iteration = trainer.global_step
     if iteration % run.config.checkpoint_every:  # not saved, or only by an earlier session
         save_unless_whole(trainer, checkpoint_file(run.folder, iteration))
     name = tested_set(run.data)
     evaluate = trainer.test if name == "test" else trainer.validate
+    if start and iteration_of(start) == iteration:  # Lightning calls no hooks where nothing is left to train
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, WeightAveraging):
+                callback.on_train_end(trainer, run.model)
     evaluate(run.model, datamodule=run.data, verbose=False)
     check_count(trainer, run.data, name)
     if trainer.is_global_zero:

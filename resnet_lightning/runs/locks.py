@@ -40,7 +40,7 @@ def host_lock(path: Path) -> Lock:
 def host_identity() -> str:
     """What is new with every boot and every container, where the system tells it."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8")[:8]
         return boot + "".join(filter(str.isdigit, os.readlink("/proc/self/ns/pid")))
     except OSError:
         return ""
@@ -157,7 +157,7 @@ def _find_holder(result: Path) -> Holder | None:
     path = _path(result)
     try:
         expires = path.stat().st_mtime
-        *_, host, number, _ = name = path.read_text().split("|")
+        *_, host, number, _ = name = path.read_text(encoding="utf-8").split("|")
         process = int(number)
     except FileNotFoundError:
         return None

@@ -36,4 +36,4 @@ def read_metrics(path: Path) -> dict[int, dict[str, str]]:
         return {int(row.pop("iteration")): {name: cell for name, cell in row.items() if cell} for row in rows}
     except (OSError, ValueError, KeyError, AttributeError, csv.Error) as error:
         reason = error.reason if isinstance(error, UnicodeDecodeError) else repr(error)
-        raise BadInput(f"{path} is damaged ({reason}): put a whole one in its place, or delete the run") from error
+        raise BadInput(f"{path} is damaged ({reason}): put a whole one in its place") from error

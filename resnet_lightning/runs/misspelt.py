@@ -15,6 +15,8 @@ KEY = r"Parser key \"([\w.]+)\""
 UNKNOWN = re.compile(rf"unrecognized arguments: --([\w.]+)|{KEY}.*?Option '([\w.]+)' is not accepted")
 WRONG = re.compile(rf"{KEY}(?:.*{KEY})?.*?Expected an? (.+?)\. Got value: (.+?)( - |$)")
 MISSING = re.compile(rf"{KEY}.*?class_path '([\w.]+)': ((?:No module named|module) .+?)( - Expected|$)")
+LACKING = re.compile(rf"{KEY}.*?class_path '[\w.]*?(\w+)': the following arguments are required: ([\w, ]+)")
+UNION = re.compile(rf"^{KEY}[^\"]*Union subtypes Subtypes: \[(.+?)\] Errors:.*Given value: (.+)$")
 NOT_SETTINGS = ("self", "params", "seed", "help")  # the seed is seed_everything
 ALMOST = 0.6  # of difflib's measure
 
@@ -36,6 +38,12 @@ def explain(error: Exception, names: Sequence[str], arguments: Sequence[str]) ->
         return f"--{name} {found[4]}: expected {plain_type(found[3])}"
     if found := MISSING.search(said):
         return f"--{found[1]} {found[2]}: {found[3]}"
+    if found := LACKING.search(said):
+        return f"--{found[1]} {found[2]}: it needs " + ", ".join(
+            f"--{found[1]}.{name}" for name in found[3].split(", ")
+        )
+    if found := UNION.search(said):
+        return f"--{found[1]} {found[3]}: expected {plain_types(found[2])}"
     return said
 
 
@@ -67,6 +75,17 @@ def class_options(arguments: Sequence[str]) -> Iterator[str]:
         except (ImportError, AttributeError, ValueError, TypeError):
             continue
         yield from (f"{group}.{parameter}" for parameter in parameters if parameter not in NOT_SETTINGS)
+
+
+def plain_types(words: str) -> str:
+    """Several types as the parser writes them, in words.
+
+    >>> plain_types("<class 'bool'>, typing.Literal['warn'], <class 'NoneType'>")
+    'bool, warn or null'
+    """
+    *others, last = re.findall(r"Literal\[(.+?)\]|class '(?:[a-z_]+\.)*(\w+)'|\b(list|dict)\[", words)
+    said = [", ".join(filter(None, names)).replace("'", "").replace("NoneType", "null") for names in (*others, last)]
+    return " or ".join(filter(None, (", ".join(dict.fromkeys(said[:-1])), said[-1])))
 
 
 def plain_type(words: str) -> str:

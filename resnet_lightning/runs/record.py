@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import lightning
 import torch
+import yaml
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Timer
 
@@ -63,6 +64,12 @@ class RunRecord(Timer):
             for logger in trainer.loggers:
                 logger.log_hyperparams(info)  # W&B's config
 
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        # As LightningCLI does, so that load_from_checkpoint makes the module again.
+        settings = yaml.safe_load(self.config)["model"]
+        instantiator = {"_instantiator": "lightning.pytorch.cli.instantiate_module"}
+        checkpoint["hyper_parameters"] = settings | instantiator
+
     def describe(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         """Everything that is known before the first iteration."""
         network: Any = pl_module.network
@@ -97,7 +104,8 @@ class RunRecord(Timer):
         rows = read_metrics(self.folder / "metrics.csv")
         if state == "finished" and "train/error" not in rows.get(iteration, {}):
             raise BadInput(
-                f"{self.folder / 'metrics.csv'} has no training error of iteration {iteration:,}: delete the run"
+                f"{self.folder / 'metrics.csv'} has no training error of iteration {iteration:,}: put a whole one in "
+                "its place, or move the run away"
             )
         curves = {
             column: [float(row[column]) for _, row in sorted(rows.items()) if column in row]
@@ -107,7 +115,7 @@ class RunRecord(Timer):
         result = info | {"state": state, "iteration": iteration, "sessions": self.sessions, "finished": now()}
         checksum = checksum_file(checkpoint_file(self.folder, iteration))
         if checksum.exists():
-            result["checkpoint_sha256"] = checksum.read_text().split(" ")[0]
+            result["checkpoint_sha256"] = checksum.read_text(encoding="utf-8").split(" ")[0]
         for column, curve in curves.items():
             if curve:
                 result[column.replace("/", "_")] = curve[-1] if state == "finished" else None
@@ -135,7 +143,7 @@ def code_version() -> dict[str, Any]:
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(source), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        return subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=10).stdout.strip()
 
     try:
         git("ls-files", "--error-unmatch", Path(resnet_lightning.__file__).name)  # not of a repository around .venv

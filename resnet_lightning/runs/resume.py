@@ -7,18 +7,16 @@ mean image. ExactResume adds
 - `window`: losses and mistakes of every process since the last row of metrics.csv, so that the next row counts them,
 - `unseen`: the same since the schedule's last look at the training error,
 - `schedule`: what the learning rate has seen, such as the end of a warm-up,
-- `evaluated`: the iteration of the last evaluation.
+- `evaluated`: the iteration of the last evaluation,
+- `random`: the states of the generators, for networks that draw, as in dropout; every process draws the same.
 Rows of CSV files are written out before a checkpoint is, and those after it are dropped when the run goes on.
 
-Fetched again: order, crops and colours of the batches, which depend on seed, epoch and batch alone; what a network
-draws while it trains (dropout, stochastic depth, drop-path), from torch's generators, which each iteration seeds anew
-with seed, iteration and process, so that their state need not be saved; the learning rate and the optimizer's
-settings, which follow from the configuration and the iteration; the precision and the number of threads, from run.json.
-Made up for: the evaluation that was due at the checkpoint's own iteration.
+Fetched again: order, crops and colours of the batches, which depend on seed, epoch and batch alone; the learning rate
+and the optimizer's settings, which follow from the configuration and the iteration; the precision and the number of
+threads, from run.json. Made up for: the evaluation that was due at the checkpoint's own iteration.
 """
 
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,7 @@ import torch
 from lightning import Callback, Trainer
 
 from resnet_lightning.compat import run_validation
-from resnet_lightning.data.batches import mixed_seed
+from resnet_lightning.data.repeatable import random_state, set_random_state
 from resnet_lightning.errors import BadInput
 from resnet_lightning.runs.checkpoints import checkpoints
 from resnet_lightning.runs.folder import read_json
@@ -61,22 +59,25 @@ def refuse_other_precision(folder: Path, precision: str) -> None:
 class ExactResume(Callback):
     """Saves and brings back what Lightning does not; the last of the callbacks, since it may start an evaluation."""
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
+    def __init__(self) -> None:
         self.evaluated = 0  # the iteration at which the last evaluation was made
         self.schedule: dict[str, Any] = {}
-        self.seeded = -1  # the iteration for which torch's generators were seeded
+        self.random: dict[str, Any] | None = None
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         checkpoint["evaluated"] = self.evaluated
         checkpoint["schedule"] = pl_module.rate.state()
+        checkpoint["random"] = random_states(trainer)
         checkpoint["window"] = of_all(pl_module, pl_module.window)
         checkpoint["unseen"] = of_all(pl_module, pl_module.unseen)
         for logger in trainer.loggers:
             logger.save()  # rows up to a checkpoint must not be lost with the process
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        if trainer.precision == "64-true":  # Lightning has loaded the weights into float32: it converts the model later
+            pl_module.double().load_state_dict(checkpoint["state_dict"])
         self.evaluated, self.schedule = checkpoint.get("evaluated", 0), checkpoint.get("schedule", {})
+        self.random = checkpoint.get("random")
         window = checkpoint.get("window", [])
         pl_module.window = of_this(trainer, window)
         pl_module.unseen = of_this(trainer, checkpoint.get("unseen", window))  # once the schedule looked at each row
@@ -90,18 +91,27 @@ class ExactResume(Callback):
         pl_module.window = [(loss.to(device), wrong.to(device)) for loss, wrong in pl_module.window]
         unseen = pl_module.unseen if pl_module.rate.looks_every else []
         pl_module.unseen = [(loss.to(device), wrong.to(device)) for loss, wrong in unseen]
-        pl_module.window_start = (trainer.global_step, time.perf_counter())
+        if self.random is not None:
+            set_random_states(trainer, self.random)
         if trainer.global_step and evaluation_is_due(trainer) and trainer.global_step != self.evaluated:
             run_validation(trainer)
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        if trainer.global_step != self.seeded:  # an iteration may take several batches
-            self.seeded = trainer.global_step
-            torch.manual_seed(mixed_seed(self.seed, self.seeded, trainer.global_rank))
 
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self.evaluated = trainer.global_step
+
+
+def random_states(trainer: Trainer) -> dict[str, Any]:
+    device = trainer.strategy.root_device
+    on_gpu = {"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {}
+    return random_state() | on_gpu
+
+
+def set_random_states(trainer: Trainer, state: dict[str, Any]) -> None:
+    set_random_state(state)
+    device = trainer.strategy.root_device
+    if "cuda" in state and device.type == "cuda":
+        torch.cuda.set_rng_state(state["cuda"], device)
 
 
 def of_all(pl_module: Any, window: Window) -> list[torch.Tensor]:

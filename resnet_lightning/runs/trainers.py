@@ -1,18 +1,20 @@
 """The Trainer of a run: which of Lightning's settings make sense for one, and what every run adds to them."""
 
 import math
+import os
+import shutil
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from lightning import Callback, Trainer
-from lightning.pytorch.callbacks import StochasticWeightAveraging
 from lightning.pytorch.loggers import Logger
 
 from resnet_lightning.data.protocol import facts
 from resnet_lightning.errors import BadInput
 from resnet_lightning.runs.checkpoint_io import AtomicCheckpointIO
 from resnet_lightning.runs.ending import WatchedTrainer
+from resnet_lightning.runs.identity import entry, listed
 from resnet_lightning.runs.naming import split_options
 from resnet_lightning.training.devices import fastest_safe_precision
 
@@ -42,7 +44,6 @@ def make_trainer(
     given = {**run.settings, **settings}
     named = given["callbacks"] or []
     given["callbacks"] = [*(named if isinstance(named, list) else [named]), *callbacks]
-    refuse_epochs(given["callbacks"])
     given["plugins"] = [*(given["plugins"] or []), AtomicCheckpointIO()]
     given["logger"] = list(loggers) or False
     given["default_root_dir"] = str(run.folder)
@@ -54,10 +55,13 @@ def make_trainer(
         given["check_val_every_n_epoch"] = None  # iterations are counted on over the epochs
     if not given["logger"]:
         given["enable_checkpointing"] = False
+    compiler = os.environ.get("CXX", "c++")
+    if run.config.model.compile and not shutil.which(compiler):
+        raise BadInput(f"model.compile needs a C++ compiler, and there is no {compiler}: install g++, or leave it out")
     torch.set_float32_matmul_precision("high")
     try:
         return WatchedTrainer(**given)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ImportError, RuntimeError) as error:
         raise BadInput(f"trainer: {error}") from error
 
 
@@ -107,15 +111,18 @@ def check_settings(config: Any, command: str) -> None:
             raise BadInput(f"trainer.{name}: every image counts; runs are shortened by --trainer.max_steps alone")
     if trainer.enable_checkpointing is False:
         raise BadInput("trainer.enable_checkpointing: a run needs checkpoints to go on; --checkpoint_every says when")
+    if any("StochasticWeightAveraging" in entry(callback)["class_path"] for callback in listed(trainer.callbacks)):
+        raise BadInput(
+            "trainer.callbacks: StochasticWeightAveraging begins at an epoch, and runs are counted in iterations: "
+            "EMAWeightAveraging averages by iterations"
+        )
+    for name in ("BatchSizeFinder", "LearningRateFinder"):
+        if any(name in entry(callback)["class_path"] for callback in listed(trainer.callbacks)):
+            raise BadInput(f"trainer.callbacks: {name} changes what is trained, and the run's name would not say how")
+    strategy = str(trainer.strategy)
+    if any(kind in strategy for kind in ("spawn", "fork", "notebook")):
+        raise BadInput(
+            f"trainer.strategy {strategy}: it trains in processes whose result this one does not see: use ddp"
+        )
     if trainer.fast_dev_run and command != "fit":
         raise BadInput(f"trainer.fast_dev_run: it is for fit, and {command} looks at every image")
-
-
-def refuse_epochs(callbacks: Iterable[Any]) -> None:
-    """Raises BadInput for a callback that counts in epochs, of which a run has no number."""
-    for callback in callbacks:
-        if isinstance(callback, StochasticWeightAveraging):
-            raise BadInput(
-                "trainer.callbacks: StochasticWeightAveraging begins at an epoch, and runs are counted in iterations: "
-                "lightning.pytorch.callbacks.EMAWeightAveraging averages by iterations"
-            )

@@ -42,12 +42,7 @@ class Tracker(WandbLogger):
 
 
 def track(run: PreparedRun) -> Tracker:
-    """The logger of a prepared run."""
-    return wandb_logger(run.folder, run.experiment, run.changes, run.seed, inspection.name(run.model.network))
-
-
-def wandb_logger(folder: Path, experiment: str, changes: list[str], seed: int, network: str) -> Tracker:
-    """A logger that goes on with the folder's W&B run if there is one.
+    """The logger of a prepared run, which goes on with the folder's W&B run if there is one.
 
     Grouped by experiment, named by network and seed, tagged by the table or figure. Without a key it writes into the
     folder, for `wandb sync`; the environment variable WANDB_MODE (online, offline, disabled) overrides that.
@@ -64,14 +59,14 @@ def wandb_logger(folder: Path, experiment: str, changes: list[str], seed: int, n
     )
     if mode is None and not has_key():
         settings.mode = "offline"
-    tag = experiment.split("/")[-2] if "/" in experiment else experiment
+    tag = run.experiment.split("/")[-2] if "/" in run.experiment else run.experiment
     logger = Tracker(
         project=PROJECT,
-        save_dir=str(folder.absolute()),  # for wandb's own process, which may be elsewhere
-        id=earlier_run(folder) or secrets.token_hex(4),
-        group=",".join([experiment, *changes]),
+        save_dir=str(run.folder.absolute()),  # for wandb's own process, which may be elsewhere
+        id=earlier_run(run.folder) or secrets.token_hex(4),
+        group=",".join([run.experiment, *run.changes]),
         job_type="train",
-        name=f"{network} seed {seed}",
+        name=f"{inspection.name(run.model.network)} seed {run.seed}",
         tags=[tag],
         resume="allow",
         settings=settings,

@@ -22,7 +22,9 @@ from resnet_lightning.networks import inspection
 from resnet_lightning.networks.ghost import normalise_by
 from resnet_lightning.schedules import Schedule
 from resnet_lightning.training.batch_norm_statistics import average_statistics
+from resnet_lightning.training.first_look import is_unfinished
 from resnet_lightning.training.metrics import SetMetrics
+from resnet_lightning.training.scores import class_scores
 from resnet_lightning.training.view_scores import view_scores
 from resnet_lightning.training.weights import take_weights
 
@@ -66,7 +68,9 @@ class Classifier(LightningModule):
         super().__init__()
         if bn_batches < 0:
             raise BadInput(f"bn_batches {bn_batches}: expected a number of training batches, 0 or more")
-        self.network = network.to(memory_format=torch.channels_last) if channels_last else network
+        self.network = network
+        self.channels_last = channels_last
+        self.arrange_memory()
         if batch_norm_images is not None:
             normalise_by(self.network, batch_norm_images)
         if compile:
@@ -86,6 +90,25 @@ class Classifier(LightningModule):
         self.predicted = 0  # images so far, where batches do not number them
         self.trained = 0  # iterations of the checkpoint that was loaded
 
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **settings: Any) -> Any:
+        """The module of a run's checkpoint, as Lightning does it: its settings, those given here, and the weights.
+
+        Raises:
+            BadInput: for a checkpoint without settings, of a version before 0.2 or a script, if too few are given.
+        """
+        try:
+            return super().load_from_checkpoint(checkpoint_path, *args, **settings)
+        except TypeError as error:
+            raise BadInput(
+                f"{checkpoint_path} does not say how its {cls.__name__} is made ({error}): give network=..., "
+                "optimizer=... and schedule=..., or call resnet_lightning.load_run for a run's network"
+            ) from error
+
+    def arrange_memory(self) -> None:
+        if self.channels_last and not is_unfinished(self.network):
+            self.network.to(memory_format=torch.channels_last)
+
     def forward(self, images: Tensor) -> Tensor:
         return self.network(images)  # type: ignore[no-any-return]
 
@@ -98,7 +121,8 @@ class Classifier(LightningModule):
             others = [parameter for parameter in everything if id(parameter) not in known]
             groups = [{"params": weights}, {"params": others, "weight_decay": 0.0}]
         optimizer = self._make_optimizer(groups)
-        self.rate = self.schedule(self.trainer.max_steps)
+        self.iterations = length_of(self.trainer)
+        self.rate = self.schedule(self.iterations)
         check_evaluations(self.rate, self.trainer)
         scheduler = LambdaLR(optimizer, [lambda iteration: self.rate(iteration)] * len(groups))
         self.settings = [{name: group[name] for name in group if name != "params"} for group in optimizer.param_groups]
@@ -116,12 +140,16 @@ class Classifier(LightningModule):
 
     def training_step(self, batch: Batch) -> Tensor:
         images, labels = batch
-        scores = self.network(images)
+        scores = class_scores(self.network, images)
         loss = F.cross_entropy(scores, labels)
-        self.window.append((loss.detach(), scores.argmax(1) != labels))
+        self.count(loss, scores.argmax(1) != labels)
+        return loss
+
+    def count(self, loss: Tensor, mistakes: Tensor) -> None:
+        """What a training step has measured: the loss [], and which images of the batch were mistaken, bool [B]."""
+        self.window.append((loss.detach(), mistakes))
         if self.rate.looks_every:
             self.unseen.append(self.window[-1])
-        return loss
 
     def take_configured_settings(self) -> None:
         """torch takes the learning rate, momentum and weight decay of a checkpoint, whatever the configuration says."""
@@ -134,11 +162,15 @@ class Classifier(LightningModule):
         # The schedule may depend on the training error, so it is told that first. Both, and the row, come before a
         # checkpoint can be written: on_train_batch_end of this module comes after the checkpoint's.
         iteration = self.trainer.global_step
+        if not self.window:
+            raise BadInput(
+                f"{type(self).__name__}.training_step measures nothing: call self.count(loss, mistakes) in it"
+            )
         if self.rate.looks_every and iteration % self.rate.looks_every == 0:
             self.rate.observe(iteration, self._measure(self.unseen)["error"])
             self.unseen = []
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if iteration % every == 0 or iteration == self.trainer.max_steps:
+        if iteration % every == 0 or iteration == self.iterations:
             self._log_window(iteration)
         scheduler.step()
 
@@ -160,6 +192,7 @@ class Classifier(LightningModule):
         row["lr"] = self.trainer.optimizers[0].param_groups[0]["lr"]
         row["images_per_second"] = images / (now - started)
         self._record(row)
+        self.trainer.callback_metrics.update({name: torch.tensor(value) for name, value in row.items()})
 
     def validation_step(self, batch: EvaluationBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
         views, labels, *_ = batch
@@ -168,7 +201,12 @@ class Classifier(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         for name in dict.fromkeys(self.validation_sets()):
-            self._log_evaluation(name, self._metrics_of(name).compute())
+            values = self._metrics_of(name).compute()
+            if not self.trainer.sanity_checking:  # Lightning's look at some batches before training counts for nothing
+                self._log_evaluation(name, values)
+
+    def on_train_start(self) -> None:
+        self.window_start = (self.trainer.global_step, time.perf_counter())
 
     def on_validation_end(self) -> None:
         self.window_start = (self.trainer.global_step, time.perf_counter())  # evaluation is not training time
@@ -244,7 +282,23 @@ class Classifier(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Raises BadInput for the weights of another network, saying which the checkpoint holds."""
         take_weights(checkpoint, self.network)
+        attached = self._trainer is not None and self.trainer.state.fn == "fit"
+        if attached and "optimizer_states" not in checkpoint:
+            raise BadInput(f"{self.trainer.ckpt_path} holds weights alone, and fit goes on from a whole checkpoint")
         self.trained = checkpoint.get("global_step", 0)
+
+
+def length_of(trainer: Any) -> int:
+    """Iterations of a training.
+
+    Raises:
+        BadInput: if it has no end that is known, which a schedule needs.
+    """
+    # Runs give max_steps alone: to count the batches of epochs, Lightning makes the loader, and then its place is lost.
+    whole = trainer.max_steps if trainer.max_epochs in (None, -1) else trainer.estimated_stepping_batches
+    if not 0 < whole < math.inf:
+        raise BadInput("a schedule needs the length of the training: give the Trainer max_steps or max_epochs")
+    return int(whole)
 
 
 def check_evaluations(schedule: Schedule, trainer: Any) -> None:

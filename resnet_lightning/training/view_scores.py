@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from resnet_lightning.data.views import Crops, Scales, Views
 from resnet_lightning.errors import BadInput
 from resnet_lightning.networks import inspection
+from resnet_lightning.training.scores import class_scores
 
 
 def view_scores(network: nn.Module, views: Views) -> tuple[Tensor, Tensor | None]:
@@ -21,13 +22,13 @@ def view_scores(network: nn.Module, views: Views) -> tuple[Tensor, Tensor | None
         return crop_scores(network, views), None
     if isinstance(views, Scales):
         return scale_scores(network, views)
-    return network(views), None
+    return class_scores(network, views), None
 
 
 def crop_scores(network: nn.Module, crops: Crops) -> Tensor:
     """Scores [B, classes] of the probabilities averaged over all crops and their mirror images."""
     views = [view for crop in crops.images.unbind(1) for view in (crop, crop.flip(-1))]
-    return logarithm(torch.stack([network(view).float().softmax(1) for view in views]).mean(0))
+    return logarithm(torch.stack([class_scores(network, view).float().softmax(1) for view in views]).mean(0))
 
 
 def scale_scores(network: nn.Module, scales: Scales) -> tuple[Tensor, Tensor]:

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -116,8 +117,10 @@ def test_a_study_does_not_take_another_run_for_its_own(workplace: Path, refused:
     assert "other digits" in refused(*arguments)
 
 
-@pytest.mark.parametrize("command", ["fit", "test"])
-@pytest.mark.parametrize("damage", ["cut short", "empty", "text", "another's", "weights only"])
+@pytest.mark.parametrize(
+    ("command", "damage"),
+    [*product(("fit", "test"), ("cut short", "empty", "text", "another's")), ("fit", "weights only")],
+)
 def test_a_damaged_checkpoint(workplace: Path, finished: Path, refused: Refused, command: str, damage: str) -> None:
     path = Path("checkpoint.ckpt")
     content = (finished / "checkpoints" / "iteration=22.ckpt").read_bytes()
@@ -191,11 +194,3 @@ def test_a_disk_that_is_full_from_the_start(small_disk: Path, refused: Refused) 
         while True:
             filler.write(bytes(4096))
     assert str(small_disk) in refused("fit", *QUICK, SHORT, f"--run={small_disk / 'r'}")
-
-
-def test_the_experiments_are_found_from_the_repository_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    line = refused("study", "demo")
-    assert "experiments/digits/plain56.yaml" in line and str(tmp_path) in line

@@ -2,6 +2,7 @@
 
 import copy
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,10 +10,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import QUICK, REPOSITORY, fit, result, run, same, weights
+from conftest import QUICK, REPOSITORY, fit, lasting_workplace, result, rows, same, weights
+from processes import PATIENCE, run, start, wait_for
 from torch import nn
 
 from resnet_lightning.networks.ghost import normalise_by
+from resnet_lightning.runs.checkpoints import checkpoints
 from resnet_lightning.runs.metrics_file import read_metrics
 from resnet_lightning.training.batch_norm_statistics import average_statistics
 
@@ -20,19 +23,17 @@ LONG = (
     "--trainer.accelerator=cpu",
     "--trainer.max_steps=50",
     "--trainer.val_check_interval=40",  # the last evaluation is of statistics that were not evaluated in training
+    "--trainer.log_every_n_steps=3",
     "--trainer.precision=64-true",
 )
+TWO = ("--trainer.strategy=ddp", "--trainer.devices=2")
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run of two processes, 64 images each; read only."""
-    place = tmp_path_factory.mktemp("two")
-    (place / "experiments").symlink_to(REPOSITORY / "experiments")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WANDB_MODE", "disabled")
-        patch.chdir(place)
-        run("fit", *QUICK, *LONG, "--trainer.strategy=ddp", "--trainer.devices=2", "--run=two")
+    with lasting_workplace(tmp_path_factory, "two") as place:
+        run("fit", *QUICK, *LONG, *TWO, "--run=two")
     return place / "two"
 
 
@@ -92,6 +93,23 @@ def test_two_processes_are_one_with_ghost_batch_normalisation(two: Path, workpla
         assert record[f"{set_name}_error"] == pytest.approx(result("one")[f"{set_name}_error"], abs=1e-4)
     losses = [float(read_metrics(Path(folder) / "metrics.csv")[50]["test/loss"]) for folder in (two, "one")]
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)  # a metric is a float32
+    for ours, theirs in zip(rows(two).values(), rows("one").values(), strict=True):
+        # Training errors too are those of all images, which both processes count together.
+        assert ours.get("train/error") == theirs.get("train/error")
+
+
+def test_two_processes_that_are_asked_to_stop_go_on_exactly(two: Path, workplace: Path) -> None:
+    options = (*QUICK, *LONG, *TWO, "--run=r", "--checkpoint_every=1000")
+    process = start("fit", *options)
+    wait_for(Path("r", "metrics.csv"), process)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 143
+    [saved] = checkpoints(Path("r", "checkpoints"))
+    assert 1 <= int(saved.stem.partition("=")[2]) < 50
+    run("fit", *options)
+    assert same(weights("r", 50), weights(two, 50))
+    for name in ("metrics.csv", "responses.csv", "gradients.csv"):
+        assert rows("r", name) == rows(two, name)
 
 
 def test_two_nodes_are_one_with_two_processes(two: Path, workplace: Path) -> None:
@@ -104,7 +122,7 @@ def test_two_nodes_are_one_with_two_processes(two: Path, workplace: Path) -> Non
         command = [script, "experiments/digits/resnet20.yaml", *QUICK[2:], *LONG, "--run=nodes"]
         with open(f"node{node}.txt", "w") as log:
             nodes.append(subprocess.Popen(command, env=surroundings, stdout=log, stderr=log))
-    statuses = [node.wait(120) for node in nodes]
+    statuses = [node.wait(PATIENCE) for node in nodes]
     assert statuses == [0, 0], "".join(Path(f"node{node}.txt").read_text() for node in range(2))
     assert same(weights("nodes", 50), weights(two, 50))
     assert result("nodes")["devices"] == 2

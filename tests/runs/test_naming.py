@@ -7,6 +7,7 @@ import pytest
 
 from resnet_lightning.cli import main
 from resnet_lightning.runs.experiments import PACKAGED, experiment_files
+from resnet_lightning.runs.folder import run_folder
 from resnet_lightning.runs.naming import describe
 
 
@@ -44,3 +45,21 @@ def test_experiments_come_with_the_package(
     files = ["--config=experiments/digits/base.yaml", "--config", "experiments/digits/resnet20.yaml"]
     main(["summary", *files])
     assert "ResNet-20 for images" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "folder"),
+    [
+        ("--config e/base.yaml --config experiments/cifar10/table6/resnet20.yaml", "cifar10/table6/resnet20"),
+        ("--config=/a/experiments/digits/base.yaml --config=/a/experiments/digits/plain20.yaml", "digits/plain20"),
+        ("fit --config elsewhere/mine.yaml --seed_everything 1 --data.root d --trainer.strategy=ddp", "elsewhere/mine"),
+        ("--config elsewhere/mine.yaml --trainer.devices 2", "elsewhere/mine@devices=2"),
+        ("--config a.yaml --trainer.max_steps 60 --model.schedule.init_args.warmup=0.1", "a@max_steps=60,warmup=0.1"),
+        ("--config a.yaml --model.schedule.warmup=0.1 --trainer.max_steps=60", "a@max_steps=60,warmup=0.1"),
+        ("--config a.yaml --config b/small.yaml --data.padding 2", "a@padding=2,small"),
+        ("--config a.yaml --trainer.val_check_interval 5 --checkpoint_every 5", "a"),
+        ("--config experiments/digits/base.yaml", "unnamed"),
+    ],
+)
+def test_a_run_is_named_by_its_experiment_and_what_it_changes(arguments: str, folder: str) -> None:
+    assert run_folder(*describe(arguments.split()), seed=3) == Path("runs") / folder / "seed3"

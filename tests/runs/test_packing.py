@@ -5,13 +5,13 @@ import io
 import json
 import shutil
 import tarfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import QUICK, REPOSITORY, fit, same, start, weights
+from conftest import QUICK, REPOSITORY, fit, same, weights
+from processes import Forked, wait_for
 
 from resnet_lightning.cli import main
 from resnet_lightning.runs.packing import FORMAT, MANIFEST
@@ -28,12 +28,10 @@ def contents(folder: str | Path) -> dict[str, bytes]:
 def test_a_run_that_is_packed_while_it_is_trained_goes_on_elsewhere(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    process = start("fit", *QUICK, *LONG)
-    deadline = time.monotonic() + 100
-    while not (FOLDER / "checkpoints" / "iteration=11.ckpt").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    process = Forked("fit", *QUICK, *LONG)
+    wait_for(FOLDER / "checkpoints" / "iteration=11.ckpt", process)
     main(["pack", str(FOLDER), "packed.tar.gz"])
-    assert process.wait(timeout=100) == 0
+    assert process.wait() == 0
     assert "unfinished, at iteration" in capsys.readouterr().out and Path("packed.tar.gz").stat().st_size < 2e6
 
     Path("clone").mkdir()

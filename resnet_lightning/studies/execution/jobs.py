@@ -99,7 +99,7 @@ class Job:
     def reason(self) -> str:
         """Why it failed before; empty if it has not."""
         try:
-            return self.failure.read_text(errors="replace").strip()
+            return self.failure.read_text(encoding="utf-8", errors="replace").strip()
         except FileNotFoundError:
             return ""
 
@@ -178,7 +178,7 @@ def latest_metrics(path: Path, changed: int) -> tuple[int, dict[str, str]]:
 
 def last_line(log: Path) -> str:
     """The last line that a process printed: the reason of its failure."""
-    lines = log.read_text(errors="replace").strip().splitlines()
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return lines[-1].removeprefix("resnet-lightning: ") if lines else "no reason given"
 
 

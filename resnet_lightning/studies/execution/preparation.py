@@ -30,16 +30,19 @@ class Machine(NamedTuple):
     gpus: int = 0
 
 
-def prepare(jobs: Sequence[Job]) -> Machine:
+def prepare(jobs: Sequence[Job], here: bool = True) -> Machine:
     """Makes the data ready for all runs, and counts the devices; without runs it counts only.
+
+    Args:
+        here: whether the runs are trained on this machine; on a cluster's login node, data are fetched and not read.
 
     Raises:
         SystemExit: when settings or data are wrong; the process has said what.
         KeyboardInterrupt: when it was interrupted.
     """
     command = [sys.executable, "-m", __name__]
-    arguments = json.dumps([job.arguments for job in jobs])
-    child = subprocess.run(command, input=arguments, stdout=subprocess.PIPE, text=True, check=False)
+    arguments = json.dumps({"runs": [job.arguments for job in jobs], "here": here})
+    child = subprocess.run(command, input=arguments, stdout=subprocess.PIPE, encoding="utf-8", errors="replace")
     if child.returncode == 130:
         raise KeyboardInterrupt
     if child.returncode:
@@ -68,12 +71,12 @@ def main(_: Sequence[str]) -> None:
     """The process: reads the runs' arguments, prints the machine."""
     import torch
 
-    runs = json.load(sys.stdin)
-    devices = check(runs) if runs else 1
+    asked = json.load(sys.stdin)
+    devices = check(**asked) if asked["runs"] else 1
     print(json.dumps(Machine(devices, torch.cuda.device_count())._asdict()))
 
 
-def check(runs: Sequence[list[str]]) -> int:
+def check(runs: Sequence[list[str]], here: bool) -> int:
     """Raises BadInput for wrong settings or data, by the arguments of each run; returns how many devices one takes."""
     from resnet_lightning.data.protocol import title
     from resnet_lightning.runs import command_line
@@ -82,13 +85,15 @@ def check(runs: Sequence[list[str]]) -> int:
 
     first = command_line.prepare(runs[0])
     first.data.prepare_data()
-    first.data.setup("fit")
+    if here:
+        first.data.setup("fit")
     for arguments in runs:
         run = first if arguments == runs[0] else command_line.prepare(arguments)
         if (run.folder / "config.yaml").exists():
-            refuse_other_data(run.folder, title(first.data))
+            if here:
+                refuse_other_data(run.folder, title(first.data))
             refuse_other_configuration(run.folder, yaml.safe_load(run.text))
-    return int(make_trainer(first).num_devices)
+    return int(make_trainer(first).num_devices) if here else 1
 
 
 if __name__ == "__main__":

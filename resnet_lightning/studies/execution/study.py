@@ -86,11 +86,11 @@ def carry_out(jobs: Sequence[Job], options: jsonargparse.Namespace, check: bool 
         job.look(options.retry)
     if check:
         refuse_edited(jobs)
-    waiting = any(not job.done for job in jobs)
-    machine = prepare(jobs if check else []) if waiting else Machine()
     if options.print:
         print_jobs(jobs, options.retry)
         return True
+    waiting = any(not job.done for job in jobs)
+    machine = prepare(jobs if check else [], here=not options.submit) if waiting else Machine()
     if options.submit:
         from resnet_lightning.studies.execution.submit import submit_jobs  # submitit is not everybody's
 

@@ -70,7 +70,7 @@ def queued(ids: Sequence[str]) -> dict[str, str] | None:
     """States of those tasks that SLURM has in its queue; None if it does not say."""
     jobs = ",".join(sorted({name.partition("_")[0] for name in ids}))
     command = ["squeue", "--noheader", "--array", f"--jobs={jobs}", "--format=%i %T"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    answer = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
     if answer.returncode and "Invalid job id" not in answer.stderr:
         return None
     return dict(line.split() for line in answer.stdout.splitlines())
@@ -139,7 +139,7 @@ def queued_tasks(jobs: Sequence[Job]) -> dict[str, Any]:
     """The tasks, by the job's name, that an earlier call has submitted and SLURM still has in its queue."""
     from submitit import SlurmJob
 
-    ids = {job.name: job.task.read_text().strip() for job in jobs if job.task.exists()}
+    ids = {job.name: job.task.read_text(encoding="utf-8").strip() for job in jobs if job.task.exists()}
     queue = queued(list(ids.values())) if ids else None
     return {name: SlurmJob(LOGS, task) for name, task in ids.items() if queue and task in queue}
 
@@ -173,5 +173,5 @@ def watch(jobs: Sequence[Job], submitted: dict[str, Any], say: Callable[[Job], N
 def reason(task: Any) -> str:
     """Why a task ended without a result."""
     errors = Path(task.paths.stderr)
-    said = errors.read_text(errors="replace").strip().splitlines() if errors.exists() else []
+    said = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines() if errors.exists() else []
     return f"task {task.job_id} is {task.state.lower()}" + (f": {said[-1]}" if said else "")

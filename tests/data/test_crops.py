@@ -11,16 +11,16 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import RandomResizedCrop, functional
 
-from resnet_lightning.data import decode
+from resnet_lightning.data import crops, decode
 from resnet_lightning.data.decode import DamagedImage
 
 SIZE = 64  # of the crops: the paper's lengths become 73 (256) and 73 to 137 (480)
 READERS: dict[str, Callable[[str], object]] = {
-    "random_scale_crop": lambda path: decode.random_scale_crop(path, 1, SIZE),
-    "random_resized_crop": lambda path: decode.random_resized_crop(path, 1, SIZE),
-    "centre_crop": lambda path: decode.centre_crop(path, SIZE),
-    "five_crops": lambda path: decode.five_crops(path, SIZE),
-    "resized": lambda path: decode.resized(path, SIZE),
+    "random_scale_crop": lambda path: crops.random_scale_crop(path, 1, SIZE),
+    "random_resized_crop": lambda path: crops.random_resized_crop(path, 1, SIZE),
+    "centre_crop": lambda path: crops.centre_crop(path, SIZE),
+    "five_crops": lambda path: crops.five_crops(path, SIZE),
+    "resized": lambda path: crops.resized(path, SIZE),
 }
 SHAPES = ((150, 100), (90, 201), (73, 73), (500, 375), (40, 30), (30, 7))  # width, height
 
@@ -69,11 +69,11 @@ def difference(a: Tensor, b: Tensor) -> Tensor:
 def test_evaluation_views_are_those_of_torchvision(shape: tuple[int, int], tmp_path: Path) -> None:
     path = save(tmp_path, *shape)
     expected = slowly(path, 73)
-    assert difference(decode.resized(path, 73), expected).max() <= 1
+    assert difference(crops.resized(path, 73), expected).max() <= 1
     chw = expected.permute(2, 0, 1)
-    assert difference(decode.centre_crop(path, SIZE), functional.center_crop(chw, SIZE).permute(1, 2, 0)).max() <= 1
+    assert difference(crops.centre_crop(path, SIZE), functional.center_crop(chw, SIZE).permute(1, 2, 0)).max() <= 1
     five = torch.stack(functional.five_crop(chw, SIZE)).permute(0, 2, 3, 1)
-    assert difference(decode.five_crops(path, SIZE), five).max() <= 1
+    assert difference(crops.five_crops(path, SIZE), five).max() <= 1
     assert decode.image_size(path) == shape
 
 
@@ -86,7 +86,7 @@ def test_scale_crops_are_crops_of_the_resized_image(shape: tuple[int, int], tmp_
         left, top = draw.randint(0, whole.shape[1] - SIZE), draw.randint(0, whole.shape[0] - SIZE)
         expected = whole[top : top + SIZE, left : left + SIZE]
         expected = expected.flip(1) if draw.random() < 0.5 else expected
-        crop = decode.random_scale_crop(path, seed, SIZE)
+        crop = crops.random_scale_crop(path, seed, SIZE)
         assert crop.is_contiguous()
         off = difference(crop, expected)
         # A crop may be off by 1/50 of a source pixel, whose neighbours differ by some 24 grey levels here.
@@ -96,9 +96,9 @@ def test_scale_crops_are_crops_of_the_resized_image(shape: tuple[int, int], tmp_
 def test_every_part_of_a_resized_image_is_found() -> None:
     pixels = to_tensor(picture(61, 47))
     for width, height in ((61, 47), (62, 48), (122, 94), (137, 106), (300, 231), (40, 31)):
-        whole = decode.resize(pixels, width, height)
+        whole = crops.resize(pixels, width, height)
         for corner in ((0, 0), (width - 30, height - 30), (7, 0), (9, 1)):
-            part = decode.resize_part(pixels, (width, height), corner, 30)
+            part = crops.resize_part(pixels, (width, height), corner, 30)
             off = difference(part, whole[corner[1] : corner[1] + 30, corner[0] : corner[0] + 30])
             assert off.mean() < 0.4 and off.max() <= 4
 
@@ -109,10 +109,10 @@ def test_resized_crops_are_those_of_torchvision(shape: tuple[int, int], tmp_path
     with Image.open(path) as image:
         for seed in range(6):
             draw = random.Random(seed)
-            left, top, width, height = decode.draw_rectangle(draw, *shape)
+            left, top, width, height = crops.draw_rectangle(draw, *shape)
             expected = functional.resized_crop(image, top, left, height, width, [SIZE, SIZE])
             expected = functional.hflip(expected) if draw.random() < 0.5 else expected
-            crop = decode.random_resized_crop(path, seed, SIZE)
+            crop = crops.random_resized_crop(path, seed, SIZE)
             assert crop.is_contiguous() and difference(crop, to_tensor(expected)).max() <= 1
 
 
@@ -121,7 +121,7 @@ def test_rectangles_are_drawn_as_torchvision_draws_them(shape: tuple[int, int]) 
     torch.manual_seed(0)
     image = torch.empty(3, *shape[::-1], device="meta")
     theirs = [RandomResizedCrop.get_params(image, [0.08, 1.0], [3 / 4, 4 / 3]) for _ in range(2000)]
-    ours = [decode.draw_rectangle(random.Random(seed), *shape) for seed in range(2000)]
+    ours = [crops.draw_rectangle(random.Random(seed), *shape) for seed in range(2000)]
     expected = torch.tensor(theirs, dtype=torch.float64)[:, [1, 0, 3, 2]]
     drawn = torch.tensor(ours, dtype=torch.float64)
     noise = (expected.var(0) + drawn.var(0)).div(2000).sqrt()
@@ -131,7 +131,7 @@ def test_rectangles_are_drawn_as_torchvision_draws_them(shape: tuple[int, int]) 
 
 def test_the_seed_decides_and_all_scales_occur(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tmp_path, 60, 40)
-    for read in (decode.random_scale_crop, decode.random_resized_crop):
+    for read in (crops.random_scale_crop, crops.random_resized_crop):
         assert torch.equal(read(path, 3, 32), read(path, 3, 32))
         assert len({read(path, seed, 32).numpy().tobytes() for seed in range(20)}) == 20
     drawn: list[tuple[int, tuple[int, int]]] = []
@@ -140,9 +140,9 @@ def test_the_seed_decides_and_all_scales_occur(tmp_path: Path, monkeypatch: pyte
         drawn.append((min(full), corner))
         return torch.zeros(size, size, 3)
 
-    monkeypatch.setattr(decode, "resize_part", record)
+    monkeypatch.setattr(crops, "resize_part", record)
     for seed in range(3000):
-        decode.random_scale_crop(path, seed, 224)
+        crops.random_scale_crop(path, seed, 224)
     sides = [side for side, _ in drawn]
     assert len(set(sides)) == 225 and min(sides) == 256 and max(sides) == 480
     assert np.mean(sides) == pytest.approx(368, abs=5)
