@@ -78,6 +78,8 @@ def prepare(arguments: Sequence[str], command: str = "fit", watched: bool = True
     read_configurations_as_utf8()
     for path in config_files(arguments):
         check_yaml(path)
+    if {"data.seed", "data.init_args.seed"} & {name for name, _ in split_options(arguments)}:
+        raise BadInput("--data.seed: the seed of everything that is drawn is --seed_everything")
     arguments = with_files_found(arguments)
     experiment, changes = describe(arguments)
     model = model_class(arguments)
