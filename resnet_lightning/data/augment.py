@@ -4,14 +4,22 @@ A padded image has only (2 · padding + 1)² · 2 different views (162 with the 
 once, as the places of its pixels in the padded image. A batch is then one gather, on the device, from bytes.
 """
 
+from typing import Literal
+
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+PaddingMode = Literal["zeros", "reflection"]
 
-def pad(images: Tensor, padding: int) -> Tensor:
-    """Zeros around the images: [..., H, W, C] becomes [..., H + 2 padding, W + 2 padding, C]."""
-    return F.pad(images, (0, 0, padding, padding, padding, padding))
+
+def pad(images: Tensor, padding: int, mode: PaddingMode = "zeros") -> Tensor:
+    """Zeros or mirrored pixels around the images: [..., H, W, C] becomes [..., H + 2 padding, W + 2 padding, C]."""
+    if mode == "zeros":
+        return F.pad(images, (0, 0, padding, padding, padding, padding))
+    around = [(0, 0)] * (images.dim() - 3) + [(padding, padding), (padding, padding), (0, 0)]
+    return torch.from_numpy(np.pad(images.numpy(), around, mode="reflect"))
 
 
 def view_number(dy: Tensor, dx: Tensor, flip: Tensor, padding: int) -> Tensor:

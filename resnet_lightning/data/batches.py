@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resnet_lightning.data.augment import all_views, gather_views, pad, view_number
+from resnet_lightning.data.augment import PaddingMode, all_views, gather_views, pad, view_number
 from resnet_lightning.errors import BadInput
 
 Normalization = Literal["pixel_mean", "channel_mean_std"]
@@ -25,6 +25,7 @@ class Images:
         padding: pixels on each side for the random crop.
         order: pad the normalised image with zeros (the paper's order), or the image with black before normalising.
         device: where everything is kept.
+        mode: zeros, or pixels that are mirrored at the border; then the order makes no difference.
     """
 
     def __init__(
@@ -36,19 +37,20 @@ class Images:
         padding: int,
         order: PaddingOrder,
         device: torch.device,
+        mode: PaddingMode = "zeros",
     ) -> None:
         self.shape = images.shape[1:]
         self.padding = padding
-        self.padded = pad(images, padding).to(device)
+        self.padded = pad(images, padding, mode).to(device)
         self.labels = labels.to(device)
         height, width, channels = self.shape
         one = self.padded.shape[1:]
         integers = torch.int32 if self.padded.numel() < 2**31 else torch.int64
         self.places = all_views(torch.arange(one.numel(), dtype=integers).view(one), padding).to(device)
         mean = (mean / std).expand(height, width, channels)
-        if order == "after_normalization":
-            # The border is zero before and after the mean is taken away, so that it stays zero.
-            self.means = all_views(pad(mean, padding), padding).to(device)
+        if order == "after_normalization" or mode == "reflection":
+            # A border of zeros is zero before and after the mean is taken away; a mirrored pixel has its own mean.
+            self.means = all_views(pad(mean, padding, mode), padding).to(device)
         else:
             self.means = mean.flatten().expand(len(self.places), -1).to(device)
         self.scale = (1 / (255 * std)).expand(height * width, channels).flatten().to(device)

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.datasets.utils import check_integrity
 
+from resnet_lightning.data.augment import PaddingMode
 from resnet_lightning.data.batches import Normalization, PaddingOrder
 from resnet_lightning.data.class_folders import Listing, list_class_folders, report_left_out, user_path
 from resnet_lightning.data.datamodule import InMemoryDataModule
@@ -33,8 +34,8 @@ class CIFAR10(InMemoryDataModule):
             train/<class>/* and test/<class>/* of images that Pillow reads; ~ is the home folder. Class folders are
             decoded once, into a file beside them, without an EXIF rotation, as torchvision does.
         download: fetch the official archive (170 MB) when the folder holds neither.
-        batch_size, validation_images, normalization, pad, padding, image_size, seed: see InMemoryDataModule; an
-            image_size of 16 averages 2×2 pixels.
+        batch_size, validation_images, normalization, pad, padding, image_size, seed, padding_mode: see
+            InMemoryDataModule; an image_size of 16 averages 2×2 pixels.
     """
 
     def __init__(
@@ -48,8 +49,9 @@ class CIFAR10(InMemoryDataModule):
         padding: int = 4,
         image_size: int = 32,
         seed: int = 0,
+        padding_mode: PaddingMode = "zeros",
     ) -> None:
-        super().__init__(batch_size, validation_images, normalization, pad, padding, image_size, seed)
+        super().__init__(batch_size, validation_images, normalization, pad, padding, image_size, seed, padding_mode)
         if not 8 <= image_size <= 32 or 32 % image_size:
             raise BadInput(f"image_size {image_size}: expected 32, 16 or 8")
         self.root = user_path(root)

@@ -7,6 +7,7 @@ import torch
 from lightning import LightningDataModule
 from torch import Tensor
 
+from resnet_lightning.data.augment import PaddingMode
 from resnet_lightning.data.batches import (
     EvaluationBatches,
     Images,
@@ -37,6 +38,7 @@ class InMemoryDataModule(LightningDataModule):
         padding: pixels on each side for the random crop.
         image_size: side of the images; the paper's 32 for CIFAR-10.
         seed: of order, crops and flips; the command line sets it from seed_everything.
+        padding_mode: what is padded with: zeros (the paper), or pixels that are mirrored at the border.
     """
 
     flip = True
@@ -53,19 +55,22 @@ class InMemoryDataModule(LightningDataModule):
         padding: int,
         image_size: int,
         seed: int,
+        padding_mode: PaddingMode = "zeros",
     ) -> None:
         super().__init__()
         if batch_size < 1:
             raise BadInput(f"batch_size {batch_size}: expected a number of images, at least 1")
         if image_size < 1:
             raise BadInput(f"image_size {image_size}: expected a number of pixels")
-        if not 0 <= padding <= image_size:
-            raise BadInput(f"padding {padding}: expected 0 to {image_size} pixels")
+        most = image_size - (padding_mode == "reflection")
+        if not 0 <= padding <= most:
+            raise BadInput(f"padding {padding}: expected 0 to {most} pixels")
         self.batch_size = batch_size
         self.validation_images = validation_images
         self.normalization = normalization
         self.pad = pad
         self.padding = padding
+        self.padding_mode = padding_mode
         self.image_size = image_size
         self.seed = seed
         self.sets: dict[str, tuple[Tensor, Tensor]] = {}
@@ -140,7 +145,9 @@ class InMemoryDataModule(LightningDataModule):
             device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
             padding = self.padding if name == "train" else 0
             images, labels = self.sets[name]
-            self.on_device[name] = Images(images, labels, self.mean, self.std, padding, self.pad, device)
+            self.on_device[name] = Images(
+                images, labels, self.mean, self.std, padding, self.pad, device, self.padding_mode
+            )
         return self.on_device[name]
 
 

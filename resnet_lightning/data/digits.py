@@ -6,6 +6,7 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 from torch.nn import functional as F
 
+from resnet_lightning.data.augment import PaddingMode
 from resnet_lightning.data.batches import Normalization, PaddingOrder
 from resnet_lightning.data.datamodule import InMemoryDataModule
 
@@ -29,8 +30,9 @@ class Digits(InMemoryDataModule):
         padding: int = 2,
         image_size: int = 16,
         seed: int = 0,
+        padding_mode: PaddingMode = "zeros",
     ) -> None:
-        super().__init__(batch_size, validation_images, normalization, pad, padding, image_size, seed)
+        super().__init__(batch_size, validation_images, normalization, pad, padding, image_size, seed, padding_mode)
 
     @property
     def title(self) -> str:

@@ -20,6 +20,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+Halves = tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]
+
 
 @dataclass(frozen=True)
 class Block:
@@ -72,7 +74,7 @@ def checkpoint_segments(network: nn.Module) -> int | None:
     return getattr(network, "checkpoint_segments", None)
 
 
-def fully_convolutional(network: nn.Module) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]] | None:
+def fully_convolutional(network: nn.Module) -> Halves | None:
     """The two halves of a network that ends in global average pooling; None for others.
 
     The first makes features [B, C, h, w] of images [B, 3, H, W] of any size. The second makes class scores

@@ -35,6 +35,8 @@ class ResNet(nn.Module):
         checkpoint_segments: keep only the activations at the borders of so many groups of blocks and compute the
             others again in the backward pass: less memory, one more forward pass, the same result. 0 keeps all.
         batch_norm: False leaves batch normalisation out; the convolutions have biases instead.
+        family: what networks with such blocks are called; a network without shortcuts is plain.
+        last: what follows the last block, such as the last activation of pre-activation.
     """
 
     def __init__(
@@ -50,12 +52,14 @@ class ResNet(nn.Module):
         num_classes: int,
         checkpoint_segments: int = 0,
         batch_norm: bool = True,
+        family: str = "ResNet",
+        last: nn.Module | None = None,
     ) -> None:
         super().__init__()
         if num_classes < 1:
             raise BadInput(f"num_classes {num_classes}: expected a number of classes, at least 1")
         self.name = name
-        self.family = "plain" if shortcut == "none" else "ResNet"
+        self.family = "plain" if shortcut == "none" else family
         self.depth = depth
         self.shortcut = shortcut
         self.checkpoint_segments = checkpoint_segments
@@ -72,6 +76,7 @@ class ResNet(nn.Module):
                 layers.append(block(channels, width, 2 if stage != "layer1" and number == 0 else 1))
                 channels = width
             setattr(self, stage, nn.Sequential(*layers))
+        self.last = last
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(channels, num_classes)
         self.apply(he_initialisation)
@@ -88,7 +93,7 @@ class ResNet(nn.Module):
         else:
             for block in blocks:
                 x = block(x)
-        return x
+        return x if self.last is None else self.last(x)
 
     def fully_convolutional(self) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
         """Features [B, channels, h, w] of images, and class scores [..., num_classes] of features [..., channels]."""
@@ -104,20 +109,31 @@ def cifar_resnet(
     num_classes: int = 10,
     checkpoint_segments: int = 0,
     batch_norm: bool = True,
+    dropout: float = 0.0,
+    maxout: int = 1,
 ) -> ResNet:
     """The CIFAR-10 networks of section 4.2: 6n+2 weighted layers, 2n of 16, 32 and 64 channels after the first.
 
     Args:
         batch_norm: False leaves batch normalisation out, as no network of the paper does, to see what it is good for.
+        dropout, maxout: of each block, as BasicBlock has them. The paper leaves such regularisation of its 1202 layers
+            to others.
 
     Raises:
-        BadInput: for a depth that is not 6n+2, or an unknown shortcut.
+        BadInput: for a depth that is not 6n+2, an unknown shortcut, a dropout that is no probability below 1, or no
+            pieces of maxout.
     """
     n, rest = divmod(depth - 2, 6)
     if n < 1 or rest:
         raise BadInput(f"depth {depth}: a CIFAR-10 network has 6n+2 layers, such as 20, 32, 44, 56, 110 or 1202")
-    block = partial(BasicBlock, shortcut=check_shortcut(shortcut), batch_norm=batch_norm)
+    check_probability("dropout", dropout)
+    if maxout < 1:
+        raise BadInput(f"maxout {maxout}: expected a number of linear pieces, or 1 for a ReLU")
+    block = partial(
+        BasicBlock, shortcut=check_shortcut(shortcut), batch_norm=batch_norm, dropout=dropout, maxout=maxout
+    )
     name, widths = name_of(depth, shortcut, usual="A") + ("" if batch_norm else " without BN"), (16, 32, 64)
+    name += " dropout" * bool(dropout) + " maxout" * (maxout > 1)
     return ResNet(
         name, depth, (n,) * 3, widths, block, shortcut, 16, False, num_classes, checkpoint_segments, batch_norm
     )
@@ -163,6 +179,12 @@ def check_shortcut(shortcut: Shortcut) -> Shortcut:
     if shortcut not in ("A", "B", "C", "none"):
         raise BadInput(f"shortcut {shortcut!r}: expected A, B, C, or none for a plain network")
     return shortcut
+
+
+def check_probability(name: str, value: float) -> None:
+    """Raises BadInput unless something can be left out with such a probability."""
+    if not 0 <= value < 1:
+        raise BadInput(f"{name} {value}: expected a probability, at least 0 and below 1")
 
 
 def name_of(depth: int, shortcut: Shortcut, usual: str) -> str:

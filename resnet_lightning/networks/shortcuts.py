@@ -12,15 +12,22 @@ class ZeroPadding(nn.Module):
     """Option A across sizes: every second pixel, and zeros for the channels that are new; no parameters.
 
     [B, C, H, W] becomes [B, C + new_channels, ⌈H / stride⌉, ⌈W / stride⌉].
+
+    Args:
+        average: means of stride×stride pixels, as fb.resnet.torch and what follows it have them.
     """
 
-    def __init__(self, new_channels: int, stride: int) -> None:
+    def __init__(self, new_channels: int, stride: int, average: bool = False) -> None:
         super().__init__()
         self.new_channels = new_channels
         self.stride = stride
+        self.average = average
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.new_channels))
+        fewer = (
+            F.avg_pool2d(x, self.stride, ceil_mode=True) if self.average else x[:, :, :: self.stride, :: self.stride]
+        )
+        return F.pad(fewer, (0, 0, 0, 0, 0, self.new_channels))
 
 
 def normalisation(channels: int, batch_norm: bool) -> nn.Module:

@@ -35,7 +35,14 @@ PACKAGES = r"(resnet_lightning|(lightning\.pytorch|pytorch_lightning))\.callback
 # Settings that older runs do not name, each with the value that means what was done before. A new setting of a network,
 # a schedule or a data module belongs here; without it every run begun before is "of another configuration".
 SCHEDULE = "model.schedule.init_args."
-SINCE: dict[str, Any] = {f"{SCHEDULE}warmup_check_every": 100, f"{SCHEDULE}every": None}
+NETWORK = "model.network.init_args."
+SINCE: dict[str, Any] = {
+    f"{SCHEDULE}warmup_check_every": 100,
+    f"{SCHEDULE}every": None,
+    f"{NETWORK}dropout": 0.0,
+    f"{NETWORK}maxout": 1,
+    "data.init_args.padding_mode": "zeros",
+}
 
 
 def only_watches(key: str, value: Any, alone: bool = True) -> bool:

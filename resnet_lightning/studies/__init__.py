@@ -28,6 +28,8 @@ STUDIES = (
     "gradients",
     "vanishing",
     "lesions",
+    "preactivation",
+    "family",
     "table1",
     "table2",
     "table3",
@@ -43,10 +45,12 @@ class Drawing(NamedTuple):
     Args:
         draw: from the runs of one setting; None where they have nothing for it.
         words: what it shows, for those who cannot see it.
+        together: whether it is one figure of all runs, whatever their settings.
     """
 
     draw: "Callable[[Sequence[Run]], Figure | None]"
     words: str
+    together: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

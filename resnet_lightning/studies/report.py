@@ -36,7 +36,8 @@ def report(name: str) -> None:
     written = write_tables(tables, REPORTS, name)
     pictures = []
     for ending, figure in study.figures.items():
-        for stem, setting, group in drawn_from(study, name + ending, runs):
+        apart = drawn_from(study, name + ending, runs)
+        for stem, setting, group in [(name + ending, "", runs)] if figure.together else apart:
             if not (drawn := figure.draw(group)):
                 continue
             png, svg = save(drawn, REPORTS, stem)

@@ -54,6 +54,21 @@ def test_an_evaluation_that_is_made_up_for_sees_every_image(workplace: Path, mon
     assert rows("r") == before
 
 
+def test_what_a_network_draws_is_drawn_again(workplace: Path) -> None:
+    """Dropout, and blocks that are left out; in mid-epoch, with iterations of two batches each."""
+    options = ["--trainer.max_steps=8", "--trainer.accumulate_grad_batches=2", "--checkpoint_every=3"]
+    stochastic = "--model.network=resnet_lightning.networks.stochastic_depth.stochastic_depth_resnet"
+    for name, changes in {"dropout": ["--model.network.dropout=0.5"], "depth": [stochastic]}.items():
+        arguments = [*options, *changes, "--model.network.depth=14", f"--run={name}"]
+        fit(*arguments)
+        before, trained = rows(name), weights(name, 8)
+        for file in ("result.json", "checkpoints/iteration=8.ckpt"):
+            Path(name, file).unlink()
+        torch.rand(7)  # whatever else is drawn
+        fit(*arguments)
+        assert rows(name) == before and same(weights(name, 8), trained)
+
+
 def test_an_interrupted_run_says_how_to_go_on(workplace: Path) -> None:
     process = Forked("fit", *QUICK, "--trainer.max_steps=100000", "--run=r", "--checkpoint_every=5")
     wait_for(Path("r", "checkpoints", "iteration=10.ckpt"), process)
