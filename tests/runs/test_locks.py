@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import QUICK, fit
-from processes import Forked, wait_for
+from processes import PATIENCE, Forked, wait_for
 
 from resnet_lightning.errors import OCCUPIED, Occupied
 from resnet_lightning.runs.locks import RunLock, holder
@@ -24,29 +24,34 @@ try:
     lock.acquire()
 except Occupied:
     sys.exit(75)
-time.sleep(float(sys.argv[2]))
+sys.stdin.readline()
 lock.check()
 lock.release()
 """
 
 
-def taker(path: Path, seconds: float) -> "subprocess.Popen[str]":
-    return subprocess.Popen([sys.executable, "-c", TAKER, str(path), str(seconds)], text=True)
+def taker(path: Path) -> "subprocess.Popen[str]":
+    """A process that takes a lock, or ends; it holds the lock until it is sent a line."""
+    return subprocess.Popen([sys.executable, "-c", TAKER, str(path)], stdin=subprocess.PIPE, text=True)
 
 
 def test_one_process_of_many_gets_a_lock_even_a_dead_ones(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
-    dead = taker(path, 600)
+    dead = taker(path)
     while holder(path) is None:
         time.sleep(0.01)
     assert f"process {dead.pid} on " in str(holder(path))
     with pytest.raises(Occupied, match=f"process {dead.pid} on "):
         RunLock(path).acquire()
     dead.kill()
-    dead.wait()
+    dead.communicate()
     assert holder(path) is None
-    statuses = [process.wait() for process in [taker(path, 15) for _ in range(4)]]
-    assert sorted(statuses) == [0, OCCUPIED, OCCUPIED, OCCUPIED]
+    takers = [taker(path) for _ in range(4)]
+    while sum(process.poll() is None for process in takers) > 1:
+        time.sleep(0.01)
+    for process in takers:
+        process.communicate("\n", timeout=PATIENCE)
+    assert sorted(process.returncode for process in takers) == [0, OCCUPIED, OCCUPIED, OCCUPIED]
     assert not list(tmp_path.iterdir())
 
 

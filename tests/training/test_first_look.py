@@ -95,9 +95,8 @@ def test_a_data_module_of_the_readers_own_goes_on_exactly(mine: Path) -> None:
 
 def test_a_training_step_of_the_readers_own(mine: Path) -> None:
     [fit] = recipe("A training step of your own", "auxiliary.py")
-    options = [word.replace("NETWORK", "mynet.Twice") for word in fit]
-    main([*options, *SHORT])
-    assert result("runs/auxiliary")["network"] == "Twice"
+    main([*fit, *SHORT])
+    assert result("runs/auxiliary")["network"] == "Two"
     run = prepare(["--config=runs/auxiliary/config.yaml"])
     assert type(run.model).__name__ == "Auxiliary" and run.model.weight == 0.5
 
