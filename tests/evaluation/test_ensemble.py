@@ -53,7 +53,7 @@ def test_what_makes_no_ensemble_is_refused_in_one_line(tmp_path: Path) -> None:
         cut: "is damaged",
         plain: "no labels and probabilities",
         predict(tmp_path / "not numbers", [[np.nan, 0.1], [0.5, 0.5]], [0, 1]): "no numbers",
-        predict(tmp_path / "labels", [[0.9, 0.1], [0.5, 0.5]], [0, 7]): "none of its 2 classes",
+        predict(tmp_path / "labels", [[0.9, 0.1], [0.5, 0.5]], [0, 7]): "labels beyond its 2 classes",
         predict(tmp_path / "order", [[0.9, 0.1], [0.5, 0.5]], [1, 0]): "another order",
         predict(tmp_path / "classes", [[0.9, 0.1, 0.0], [0.5, 0.5, 0.0]], [0, 1]): "3 classes are other data",
         predict(tmp_path / "data", [[0.9, 0.1], [0.5, 0.5]], [0, 1], data="imagenette"): "imagenette",
