@@ -3,6 +3,7 @@
 import io
 import sys
 import warnings
+from argparse import ArgumentError
 from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
@@ -92,10 +93,15 @@ def carry_out(name: str, arguments: Sequence[str]) -> int | None:
     """Imports a command's function and calls it.
 
     Raises:
-        BadInput: for a name that is none.
+        BadInput: for a name that is none, or arguments that the command does not take.
     """
     if name not in COMMANDS:
         raise BadInput(f"no command is named {name!r}: resnet-lightning --help lists them")
     module, _, function = COMMANDS[name].function.partition(":")
-    status: int | None = getattr(import_module(f"resnet_lightning.{module}"), function)(arguments)
+    try:
+        status: int | None = getattr(import_module(f"resnet_lightning.{module}"), function)(arguments)
+    except ArgumentError as error:
+        from resnet_lightning.runs.misspelt import explain
+
+        raise BadInput(explain(error, (), arguments)) from error
     return status

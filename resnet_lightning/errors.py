@@ -1,5 +1,6 @@
 """The ways in which a command stops for a reason that the user should read in one line."""
 
+import errno
 import os
 import re
 import sys
@@ -9,6 +10,9 @@ from collections.abc import Callable, Sequence
 from resnet_lightning.files import is_disk_full
 
 INTERRUPTED = "interrupted: the same command goes on from what has been written"  # the last line of a stopped run
+
+# What is wrong with a place on the disk, and not with the program that reads or writes there.
+PLACES = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EIO)
 
 OCCUPIED = 75  # exit status of a command whose run another process is at work on: EX_TEMPFAIL
 
@@ -105,6 +109,8 @@ def user_reason(error: BaseException | None) -> str | None:
     """What the user gave wrong, if this error, or one that led to it, is about that; None for a fault of ours."""
     if is_disk_full(error) and isinstance(error, OSError):
         return f"no space left on the device to write {error.filename or 'a file'}"
+    if isinstance(error, OSError) and error.errno in PLACES and error.filename:
+        return f"{error.filename} cannot be read or written: {error.strerror}"
     if isinstance(error, UnicodeEncodeError):
         return f"{error.object!a} has letters that the locale's encoding lacks: LC_ALL=C.UTF-8 has all"
     while error is not None:  # jsonargparse wraps what a constructor raises

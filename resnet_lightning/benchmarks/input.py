@@ -38,7 +38,9 @@ Rounds = dict[str, list[float]]
 
 def main(arguments: Sequence[str]) -> None:
     """`resnet-lightning bench-input`."""
-    jsonargparse.auto_cli(bench_input, args=list(arguments), exit_on_error=False, allow_abbrev=False)
+    jsonargparse.auto_cli(
+        bench_input, args=list(arguments), prog="resnet-lightning bench-input", exit_on_error=False, allow_abbrev=False
+    )
 
 
 def bench_input(data: str = DEFAULT_ROOT, rounds: int = 5, seconds: float = 5.0) -> None:

@@ -20,7 +20,7 @@ from resnet_lightning.data.cifar10 import CIFAR10, DEFAULT_ROOT
 from resnet_lightning.errors import BadInput
 from resnet_lightning.files import write_text
 from resnet_lightning.reporting.table import Table, print_tables, to_markdown
-from resnet_lightning.runs.experiments import EXPERIMENTS
+from resnet_lightning.runs.experiments import EXPERIMENTS, find_file
 from resnet_lightning.runs.folder import make_folder, write_json
 from resnet_lightning.training.devices import fastest_safe_precision
 
@@ -50,7 +50,9 @@ Rounds = dict[Loop, list[dict[str, Any]]]
 
 def main(arguments: Sequence[str]) -> None:
     """`resnet-lightning bench`."""
-    jsonargparse.auto_cli(bench, args=list(arguments), exit_on_error=False, allow_abbrev=False)
+    jsonargparse.auto_cli(
+        bench, args=list(arguments), prog="resnet-lightning bench", exit_on_error=False, allow_abbrev=False
+    )
 
 
 def bench(
@@ -75,7 +77,7 @@ def bench(
     if rounds < 1 or not seconds > 0:
         raise BadInput(f"{rounds} rounds of {seconds} seconds: expected at least 1 round and more than 0 seconds")
     for name in networks:
-        if not (TABLE6 / f"{name}.yaml").is_file():
+        if not find_file(TABLE6 / f"{name}.yaml").is_file():
             raise BadInput(f"{TABLE6 / name}.yaml does not exist (the working folder is {Path.cwd()})")
     CIFAR10(data).prepare_data()
     make_folder(REPORTS)

@@ -33,7 +33,8 @@ class ResNet(nn.Module):
             else 3×3.
         num_classes: number of classes.
         checkpoint_segments: keep only the activations at the borders of so many groups of blocks and compute the
-            others again in the backward pass: less memory, one more forward pass, the same result. 0 keeps all.
+            others again in the backward pass: less memory, one more forward pass, the same result. 0 keeps all,
+            and so does None, of networks that have no such setting.
         batch_norm: False leaves batch normalisation out; the convolutions have biases instead.
         family: what networks with such blocks are called; a network without shortcuts is plain.
         last: what follows the last block, such as the last activation of pre-activation.
@@ -50,7 +51,7 @@ class ResNet(nn.Module):
         stem: int,
         large_images: bool,
         num_classes: int,
-        checkpoint_segments: int = 0,
+        checkpoint_segments: int | None = None,
         batch_norm: bool = True,
         family: str = "ResNet",
         last: nn.Module | None = None,

@@ -73,20 +73,11 @@ def prepare(arguments: Sequence[str], command: str = "fit", watched: bool = True
     Raises:
         BadInput, ArgumentError: if something given makes no sense.
     """
-    for package in ("lightning.pytorch", "lightning.fabric"):  # whose import has set their levels
-        logging.getLogger(package).setLevel(logging.WARNING)
-    read_configurations_as_utf8()
-    for path in config_files(arguments):
-        check_yaml(path)
+    if {"data.seed", "data.init_args.seed"} & {name for name, _ in split_options(arguments)}:
+        raise BadInput("--data.seed: the seed of everything that is drawn is --seed_everything")
     arguments = with_files_found(arguments)
     experiment, changes = describe(arguments)
-    model = model_class(arguments)
-    parser = make_parser(command, model)
-    try:
-        config = parser.parse_args([*without_model_class(arguments), *([f"--{MODEL_CLASS}={model}"] if model else [])])
-    except ArgumentError as error:
-        names = option_names(parser)
-        raise BadInput(explain(error, names, arguments)) from error
+    parser, config = parse(arguments, command)
     seed = config.seed_everything
     if not 0 <= int(seed) < 2**32:
         raise BadInput(f"seed_everything {seed}: expected 0 to {2**32 - 1}")
@@ -105,16 +96,7 @@ def prepare(arguments: Sequence[str], command: str = "fit", watched: bool = True
     text = parser.dump(config, skip_unset=False)
     if not watched:
         config.trainer.callbacks, config.trainer.logger = None, False
-    try:
-        made = parser.instantiate(config)
-    except (ImportError, ValueError) as error:
-        if missing := package_missing(error):
-            raise BadInput(f"a package is missing: {missing}") from error
-        raise
-    if is_unfinished(made.model.network):
-        make_lazy_layers(made.model.network, made.data)
-        made.model.arrange_memory()
-    repeatable(made.data, int(seed))
+    made = make(parser, config)
     return PreparedRun(
         command=command,
         config=config,
@@ -128,6 +110,45 @@ def prepare(arguments: Sequence[str], command: str = "fit", watched: bool = True
         settings=dict(vars(made.trainer)),
         checkpoint=checkpoint,
     )
+
+
+def parse(arguments: Sequence[str], command: str) -> tuple[LightningArgumentParser, Namespace]:
+    """The settings of a command line, and the parser that knows how to make what they name.
+
+    Raises:
+        BadInput, ArgumentError: if something given makes no sense.
+    """
+    for package in ("lightning.pytorch", "lightning.fabric"):  # whose import has set their levels
+        logging.getLogger(package).setLevel(logging.WARNING)
+    read_configurations_as_utf8()
+    for path in config_files(arguments):
+        check_yaml(path)
+    model = model_class(arguments)
+    parser = make_parser(command, model)
+    try:
+        given = [*without_model_class(arguments), *([f"--{MODEL_CLASS}={model}"] if model else [])]
+        return parser, parser.parse_args(given)
+    except ArgumentError as error:
+        raise BadInput(explain(error, option_names(parser), arguments)) from error
+
+
+def make(parser: LightningArgumentParser, config: Namespace) -> Namespace:
+    """The objects that a configuration names: model, data, and the Trainer's callbacks and loggers.
+
+    Raises:
+        BadInput: if a package is missing, or a network does not fit the data.
+    """
+    try:
+        made: Namespace = parser.instantiate(config)
+    except (ImportError, ValueError) as error:
+        if missing := package_missing(error):
+            raise BadInput(f"a package is missing: {missing}") from error
+        raise
+    if is_unfinished(made.model.network):
+        make_lazy_layers(made.model.network, made.data)
+        made.model.arrange_memory()
+    repeatable(made.data, int(config.seed_everything))
+    return made
 
 
 def is_as_shipped(run: PreparedRun) -> bool:

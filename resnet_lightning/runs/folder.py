@@ -109,17 +109,19 @@ def read_config(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     check_yaml(path)
-    config = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    if not isinstance(config, dict):
-        raise BadInput(f"{path} is damaged (no names and values): put a whole one in its place")
+    config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return config
 
 
 def check_yaml(path: Path) -> None:
     """Names the file and the place of a mistake in YAML, which jsonargparse does not."""
     try:
-        yaml.safe_load(path.read_text(encoding="utf-8"))
+        contents = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} is not valid YAML: {error}") from error
-    except OSError:
-        pass  # that is said well when it is parsed
+    except FileNotFoundError as error:
+        raise BadInput(f"{path} does not exist (the working folder is {Path.cwd()})") from error
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}") from error
+    if not isinstance(contents, dict):
+        raise BadInput(f"{path} holds no settings: expected names and values, such as trainer: {{max_steps: 300}}")

@@ -129,7 +129,7 @@ def list_callbacks(run: PreparedRun, record: RunRecord) -> list[Any]:
 def check_before_writing(run: PreparedRun, trainer: Trainer) -> None:
     """Refuses an optimizer, data or a share of a batch that cannot be, before anything is written."""
     try_optimizer(run.model.optimizer, run.model.network, trainer.strategy.root_device)
-    refuse_other_precision(run.folder, trainer.precision)
+    refuse_other_precision(run.folder, trainer.precision, run.config.trainer.precision)
     if trainer.is_global_zero:
         run.data.prepare_data()
         run.data.setup("fit")

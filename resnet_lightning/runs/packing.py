@@ -48,6 +48,8 @@ def pack(run: Path, file: Path | None = None) -> Path:
         raise BadInput(f"{run} holds no run: expected its folder, with config.yaml and run.json")
     folder = run_folder(info["experiment"], info["changes"], info["seed"]).as_posix()
     file = file or Path(folder.partition("/")[2].replace("/", "-") + ".tar.gz")
+    if not file.parent.is_dir():
+        raise BadInput(f"{file} cannot be written: the folder {file.parent} does not exist")
     if file.exists() and (other := read_manifest(file)["folder"]) != folder:
         raise BadInput(f"{file} is a pack of another run, {other}: give another name")
     small = read_files(run, FILES)

@@ -46,9 +46,16 @@ def precision_of(folder: Path) -> str | None:
     return (read_json(folder / "run.json") or {}).get("precision")
 
 
-def refuse_other_precision(folder: Path, precision: str) -> None:
-    """Raises BadInput if a run would go on in another precision than the one in which it began."""
+def refuse_other_precision(folder: Path, precision: str, given: Any) -> None:
+    """Raises BadInput if a run would go on in another precision than it began in, or begin in another than was given.
+
+    Args:
+        precision: of the Trainer: a CPU has no float16, and Lightning takes bfloat16 in its place.
+        given: the configured one.
+    """
     begun = precision_of(folder)
+    if begun is None and str(given) in ("16", "16-mixed") and precision != "16-mixed":
+        raise BadInput(f"trainer.precision {given}: this device would train in {precision}: give that, or leave it out")
     if begun not in (None, precision):
         raise BadInput(
             f"{folder} was begun in {begun}, and would go on in {precision}: leave --trainer.precision out, or use a "

@@ -96,13 +96,17 @@ def overview() -> str:
 
 
 def name_given(command: str, arguments: Sequence[str]) -> str:
-    """The name of a study, which is all that a command takes.
+    """The name of a study, which is all that a command takes; empty after its --help.
 
     Raises:
         BadInput: saying how it is written.
     """
+    usage = f"usage: resnet-lightning {command} NAME, with one of {', '.join(STUDIES)}"
+    if {"-h", "--help"} & set(arguments):
+        print(usage)
+        return ""
     if len(arguments) != 1 or arguments[0].startswith("-"):
-        raise BadInput(f"usage: resnet-lightning {command} NAME, with one of {', '.join(STUDIES)}")
+        raise BadInput(usage)
     return arguments[0]
 
 

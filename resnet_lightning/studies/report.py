@@ -16,7 +16,8 @@ REPORTS = Path("reports")
 
 def main(arguments: Sequence[str]) -> None:
     """`resnet-lightning report`."""
-    report(name_given("report", arguments))
+    if name := name_given("report", arguments):
+        report(name)
 
 
 def report(name: str) -> None:

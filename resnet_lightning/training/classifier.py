@@ -9,21 +9,19 @@ from typing import Any, Literal
 import torch
 from lightning import LightningModule
 from lightning.pytorch.cli import OptimizerCallable
-from lightning.pytorch.plugins.precision import MixedPrecision
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from resnet_lightning.data.protocol import size
 from resnet_lightning.data.views import Views
-from resnet_lightning.errors import BadInput, Diverged, speaks_for_node
+from resnet_lightning.errors import BadInput, Diverged
 from resnet_lightning.networks import inspection
 from resnet_lightning.networks.ghost import normalise_by
 from resnet_lightning.schedules import Schedule
 from resnet_lightning.training.batch_norm_statistics import average_statistics
 from resnet_lightning.training.first_look import is_unfinished
 from resnet_lightning.training.metrics import SetMetrics
+from resnet_lightning.training.optimization import check_evaluations, length_of, make_optimizer, parameter_groups
 from resnet_lightning.training.scores import class_scores
 from resnet_lightning.training.view_scores import view_scores
 from resnet_lightning.training.weights import take_weights
@@ -113,30 +111,14 @@ class Classifier(LightningModule):
         return self.network(images)  # type: ignore[no-any-return]
 
     def configure_optimizers(self) -> Any:
-        everything = list(self.network.parameters())
-        groups: list[dict[str, Any]] = [{"params": everything}]
-        if self.weight_decay_on == "weights":
-            weights = [m.weight for m in self.network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-            known = {id(weight) for weight in weights}
-            others = [parameter for parameter in everything if id(parameter) not in known]
-            groups = [{"params": weights}, {"params": others, "weight_decay": 0.0}]
-        optimizer = self._make_optimizer(groups)
+        groups = parameter_groups(self.network, self.weight_decay_on)
+        optimizer = make_optimizer(self.optimizer, groups, self.trainer)
         self.iterations = length_of(self.trainer)
         self.rate = self.schedule(self.iterations)
         check_evaluations(self.rate, self.trainer)
         scheduler = LambdaLR(optimizer, [lambda iteration: self.rate(iteration)] * len(groups))
         self.settings = [{name: group[name] for name in group if name != "params"} for group in optimizer.param_groups]
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-    def _make_optimizer(self, groups: list[dict[str, Any]]) -> Optimizer:
-        optimizer = self.optimizer(groups)
-        # With mixed precision, Lightning lets no gradients be clipped that a fused optimizer takes.
-        mixed = isinstance(self.trainer.precision_plugin, MixedPrecision)
-        if self.trainer.gradient_clip_val and mixed and optimizer.defaults.get("fused"):
-            if speaks_for_node():
-                print("trainer.gradient_clip_val with mixed precision: the optimizer is not fused", flush=True)
-            optimizer = self.optimizer(groups, fused=False)  # type: ignore[call-arg]
-        return optimizer
 
     def training_step(self, batch: Batch) -> Tensor:
         images, labels = batch
@@ -286,32 +268,3 @@ class Classifier(LightningModule):
         if attached and "optimizer_states" not in checkpoint:
             raise BadInput(f"{self.trainer.ckpt_path} holds weights alone, and fit goes on from a whole checkpoint")
         self.trained = checkpoint.get("global_step", 0)
-
-
-def length_of(trainer: Any) -> int:
-    """Iterations of a training.
-
-    Raises:
-        BadInput: if it has no end that is known, which a schedule needs.
-    """
-    # Runs give max_steps alone: to count the batches of epochs, Lightning makes the loader, and then its place is lost.
-    whole = trainer.max_steps if trainer.max_epochs in (None, -1) else trainer.estimated_stepping_batches
-    if not 0 < whole < math.inf:
-        raise BadInput("a schedule needs the length of the training: give the Trainer max_steps or max_epochs")
-    return int(whole)
-
-
-def check_evaluations(schedule: Schedule, trainer: Any) -> None:
-    """Raises BadInput if a schedule looks at validation errors and a run makes no evaluation where it looks."""
-    every, between = schedule.evaluates_every, trainer.val_check_interval
-    if not every:
-        return
-    name = type(schedule).__name__
-    if not size(trainer.datamodule, "val"):
-        raise BadInput(f"{name} looks at validation images: hold some out with --data.validation_images")
-    by_iteration = isinstance(between, int) and trainer.check_val_every_n_epoch is None
-    if not by_iteration or every * trainer.accumulate_grad_batches % between:
-        raise BadInput(
-            f"{name} looks at the validation error every {every:,} iterations (model.schedule.every): expected a "
-            f"trainer.val_check_interval that divides it, not {between}"
-        )

@@ -68,6 +68,20 @@ def test_a_batch_is_what_a_loop_over_its_images_gives(normalization: Normalizati
         np.testing.assert_allclose(whole[image].permute(1, 2, 0), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("normalization", ["pixel_mean", "channel_mean_std"])
+def test_mirrored_padding_shows_pixels_of_the_normalised_image_again(normalization: Normalization) -> None:
+    pixels = torch.randint(256, (1, 4, 5, 3), dtype=torch.uint8)
+    mean, std = mean_and_std(torch.cat((pixels, 255 - pixels // 2)), normalization)
+    plain = ((pixels[0] / 255 - mean) / std).numpy()
+    images = Images(pixels, torch.zeros(1), mean, std, 2, "before_normalization", CPU, "reflection")
+    rows, columns = [2, 1, 0, 1, 2, 3, 2, 1], [2, 1, 0, 1, 2, 3, 4, 3, 2]  # the border is there once
+    for view in range(50):
+        (dy, dx), flip = divmod(view // 2, 5), view % 2
+        crop = plain[rows[dy : dy + 4]][:, columns[dx : dx + 5]]
+        [found], _ = images.batch(torch.tensor([0]), torch.tensor([view]))
+        np.testing.assert_allclose(found.permute(1, 2, 0), crop[:, ::-1] if flip else crop, atol=1e-5)
+
+
 def test_means_are_those_of_float64() -> None:
     images = torch.randint(250, 256, (70_000, 4, 4, 3), dtype=torch.uint8)
     exact = images.numpy().astype(np.float64) / 255

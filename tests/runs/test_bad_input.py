@@ -157,6 +157,15 @@ def test_a_file_where_a_folder_belongs(workplace: Path, refused: Refused, name: 
     assert name in refused("fit", *QUICK, SHORT, *([] if name == "runs" else ["--run=r"]))
 
 
+@pytest.mark.parametrize("name", ["result.json", "run.json", "checkpoints/iteration=22.ckpt"])
+def test_a_folder_where_a_file_belongs(workplace: Path, finished: Path, refused: Refused, name: str) -> None:
+    shutil.copytree(finished, "r")
+    Path("r", "result.json").unlink()
+    Path("r", name).unlink(missing_ok=True)
+    Path("r", name).mkdir()
+    assert f"r/{name}" in refused("fit", *QUICK, "--trainer.max_steps=22", "--run=r")
+
+
 def test_a_damaged_image_is_named(png_folders: Path, workplace: Path, refused: Refused) -> None:
     image = png_folders / "train" / "frog" / "0003.png"
     os.truncate(image, 300)

@@ -145,6 +145,7 @@ def test_a_folder_of_another_run_or_of_one_as_far_stays(packed: Path, finished: 
 
 def test_what_cannot_be_packed(packed: Path, finished: Path, refused: Refused) -> None:
     assert "nowhere holds no run" in refused("pack", "nowhere")
+    assert "the folder nowhere does not exist" in refused("pack", str(finished), "nowhere/r.tar.gz")
     assert "there.gz does not exist" in refused("unpack", "there.gz")
     Path("mine.csv").write_text("mine")
     assert "mine.csv is damaged, or no packed run" in refused("pack", str(finished), "mine.csv")

@@ -39,6 +39,8 @@ def test_a_run_that_has_saved_nothing_begins_in_any_precision(workplace: Path) -
 
 def test_a_precision_that_the_device_lacks_is_refused(workplace: Path, refused: Callable[..., str]) -> None:
     """Lightning would take bfloat16 instead of float16 on a CPU, with a warning."""
+    line = refused("fit", *QUICK, *OPTIONS, "--trainer.accelerator=cpu", "--trainer.precision=16-mixed")
+    assert "16-mixed: this device would train in bf16-mixed" in line and not Path("r").exists()
     fit(*OPTIONS, "--trainer.accelerator=cpu")
     Path("r/result.json").unlink()
     info = Path("r/run.json")
