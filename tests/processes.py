@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -72,12 +71,8 @@ def kill_forked() -> None:
 def start(*arguments: str) -> "subprocess.Popen[str]":
     """The command line as a new process of Python: of those that start processes themselves."""
     command = [sys.executable, "-m", "resnet_lightning", *arguments]
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background
-    try:
-        with OUTPUT.open("a", encoding="utf-8") as output:
-            return subprocess.Popen(command, stdout=output, stderr=output, text=True)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with OUTPUT.open("a", encoding="utf-8") as output:
+        return subprocess.Popen(command, stdout=output, stderr=output, text=True)
 
 
 def run(*arguments: str) -> str:

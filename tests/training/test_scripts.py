@@ -88,7 +88,7 @@ def test_a_schedule_needs_an_end(tmp_path: Path) -> None:
         )
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the way in which Lightning makes it
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the parser that Lightning uses
 def test_a_checkpoint_makes_its_module(finished: Path) -> None:
     path = finished / "checkpoints" / "iteration=22.ckpt"
     model = Classifier.load_from_checkpoint(path)
