@@ -1,10 +1,13 @@
 """The command line. A command is a name, a sentence and a function, which is imported when it is called."""
 
 import io
+import signal
 import sys
+import threading
 import warnings
 from argparse import ArgumentError
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -50,11 +53,26 @@ COMMANDS = {
 }
 
 
+@contextmanager
+def ended_by_ctrl_c() -> Iterator[None]:
+    """While libraries are imported Ctrl-C ends the process, since amidst an import it may turn into any other error."""
+    before = signal.getsignal(signal.SIGINT)
+    changes = before is signal.default_int_handler and threading.current_thread() is threading.main_thread()
+    if changes:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        if changes:
+            signal.signal(signal.SIGINT, before)
+
+
 def fit(arguments: Sequence[str]) -> None:
     """`resnet-lightning fit`: a run, and W&B's logger that follows it."""
-    from resnet_lightning.runs import life
-    from resnet_lightning.runs.command_line import prepare
-    from resnet_lightning.tracking.wandb_logger import track
+    with ended_by_ctrl_c():
+        from resnet_lightning.runs import life
+        from resnet_lightning.runs.command_line import prepare
+        from resnet_lightning.tracking.wandb_logger import track
 
     life.fit(prepare(arguments), track)
 
@@ -98,8 +116,10 @@ def carry_out(name: str, arguments: Sequence[str]) -> int | None:
     if name not in COMMANDS:
         raise BadInput(f"no command is named {name!r}: resnet-lightning --help lists them")
     module, _, function = COMMANDS[name].function.partition(":")
+    with ended_by_ctrl_c():
+        found = getattr(import_module(f"resnet_lightning.{module}"), function)
     try:
-        status: int | None = getattr(import_module(f"resnet_lightning.{module}"), function)(arguments)
+        status: int | None = found(arguments)
     except ArgumentError as error:
         from resnet_lightning.runs.misspelt import explain
 

@@ -14,6 +14,8 @@ INTERRUPTED = "interrupted: the same command goes on from what has been written"
 # What is wrong with a place on the disk, and not with the program that reads or writes there.
 PLACES = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EIO)
 
+NO_METRIC = "Early stopping conditioned on metric"  # Lightning's words; those that there are follow (2.6.6)
+
 OCCUPIED = 75  # exit status of a command whose run another process is at work on: EX_TEMPFAIL
 
 
@@ -116,6 +118,8 @@ def user_reason(error: BaseException | None) -> str | None:
     while error is not None:  # jsonargparse wraps what a constructor raises
         # Lightning's own word for bad settings goes by its name, since importing it takes seconds.
         if isinstance(error, BadInput | ArgumentError) or type(error).__name__ == "MisconfigurationException":
+            return str(error)
+        if isinstance(error, RuntimeError) and str(error).startswith(NO_METRIC):
             return str(error)
         error = error.__cause__ or error.__context__
     return None

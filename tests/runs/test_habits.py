@@ -71,6 +71,12 @@ def test_what_a_run_cannot_honour_is_refused(workplace: Path, refused: Refused, 
     assert not Path("r").exists()
 
 
+def test_early_stopping_by_a_metric_that_is_not_there(workplace: Path, refused: Refused) -> None:
+    option = f'{CALLBACKS}={{"class_path": "EarlyStopping", "init_args": {{"monitor": "val_loss"}}}}'
+    line = refused("fit", *QUICK, SHORT, "--trainer.val_check_interval=4", option, "--run=r")
+    assert "`val_loss`" in line and "`test/error`" in line
+
+
 def test_a_logger_of_the_users_own_is_added(workplace: Path, refused: Refused) -> None:
     fit(SHORT, "--trainer.logger=CSVLogger", "--trainer.logger.save_dir=csv", "--run=r")
     [theirs] = Path("csv").rglob("metrics.csv")
