@@ -49,7 +49,7 @@ def test_one_process_of_many_gets_a_lock_even_a_dead_ones(tmp_path: Path) -> Non
     assert holder(path) is None
     takers = [taker(path) for _ in range(4)]
     deadline = time.monotonic() + 30
-    # Two may break the dead one's lock at the same moment: the first of them has lost it then, and notices at its check.
+    # Two may break the dead one's lock at the same moment: the first has lost it then, and notices at its check.
     while sum(process.poll() is None for process in takers) > 1 and time.monotonic() < deadline:
         time.sleep(0.01)
     for process in takers:
