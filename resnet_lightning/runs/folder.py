@@ -114,14 +114,18 @@ def read_config(folder: Path) -> dict[str, Any] | None:
 
 
 def check_yaml(path: Path) -> None:
-    """Names the file and the place of a mistake in YAML, which jsonargparse does not."""
+    """Names the configuration file that holds no settings, and a mistake's place in it, which jsonargparse does not."""
+    if not isinstance(read_yaml(path), dict):
+        raise BadInput(f"{path} holds no settings: expected names and values, such as trainer: {{max_steps: 300}}")
+
+
+def read_yaml(path: Path) -> Any:
+    """The contents of a YAML file; BadInput if there is none, or something else."""
     try:
-        contents = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} is not valid YAML: {error}") from error
     except FileNotFoundError as error:
         raise BadInput(f"{path} does not exist (the working folder is {Path.cwd()})") from error
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}") from error
-    if not isinstance(contents, dict):
-        raise BadInput(f"{path} holds no settings: expected names and values, such as trainer: {{max_steps: 300}}")

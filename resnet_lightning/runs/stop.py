@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,8 +17,9 @@ from resnet_lightning.errors import INTERRUPTED, Stopped, speaks_for_node
 from resnet_lightning.runs.checkpoint_io import save_unless_whole
 from resnet_lightning.runs.checkpoints import checkpoint_file
 
-# Ctrl-C; what SLURM, kill and the study runner send; what `sbatch --signal` and submitit announce the time limit with.
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+# Ctrl-C; what SLURM, kill and the study runner send; what `sbatch --signal` and submitit announce the time limit with;
+# a closed terminal.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 ITERATIONS_BETWEEN_QUESTIONS = 10  # of several processes, which have to wait for each other to agree
 
 
@@ -41,16 +42,18 @@ class StopWhenAsked(Callback):
         if trainer.received_sigterm:  # since Lightning's handlers were installed
             self.asked = signal.SIGTERM
         for number in SIGNALS:
-            signal.signal(number, self._ask)  # Lightning restores what was there before
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+                signal.signal(number, self._ask)  # Lightning restores what was there before
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self.process:
             return  # a worker that loads images has to go on until this iteration is made; it ends with its process
         if self.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
-        if not self.asked and speaks_for_node():
-            print(f"stopping after this iteration ({signal.Signals(number).name})", file=sys.stderr, flush=True)
-        self.asked = self.asked or number
+        before, self.asked = self.asked, self.asked or number
+        if not before and speaks_for_node():
+            with suppress(OSError):  # a closed terminal
+                print(f"stopping after this iteration ({signal.Signals(number).name})", file=sys.stderr, flush=True)
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         asked = self.asked  # may change at any moment, and all processes have to decide alike
@@ -76,7 +79,8 @@ def interruptible() -> Iterator[None]:
         yield
     except SystemExit as error:  # how Lightning ends after Ctrl-C, and, with status 0, after SIGTERM
         if speaks_for_node():
-            print(INTERRUPTED, file=sys.stderr)
+            with suppress(OSError):
+                print(INTERRUPTED, file=sys.stderr)
         if isinstance(error, Stopped):
             raise
         sys.exit(143 if isinstance(error, SIGTERMException) else 130)

@@ -1,6 +1,7 @@
 """Ten crops, all positions of all scales, averaged statistics and predictions, against slow versions (section 3.4)."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -102,10 +103,10 @@ def test_statistics_are_plain_averages_over_batches(network: ResNet) -> None:
     assert all(torch.equal(value, before[name]) for name, value in network.named_parameters())
 
 
-def test_predict_goes_on_where_it_was_killed(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(finished.parent)
-    arguments = ["predict", "--config=a run/config.yaml", "--ckpt_path=a run/checkpoints/iteration=22.ckpt"]
-    path, about_path = finished / "predictions-center.npy", finished / "predictions-center.json"
+def test_predict_goes_on_where_it_was_killed(finished: Path, workplace: Path) -> None:
+    shutil.copytree(finished, "r")
+    arguments = ["predict", "--config=r/config.yaml", "--ckpt_path=r/checkpoints/iteration=22.ckpt"]
+    path, about_path = Path("r/predictions-center.npy"), Path("r/predictions-center.json")
     main(arguments)
     whole = np.load(path)
     assert json.loads(about_path.read_text())["complete"]

@@ -64,8 +64,8 @@ def test_new_checkpoints_stay_beside_damaged_later_ones(workplace: Path) -> None
         wait_for(path.with_name(f"{path.name}.damaged"), process)
     while not checkpoints(Path("r", "checkpoints")) and process.poll() is None:
         time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait() == 143
+    process.send_signal(signal.SIGHUP)  # a closed terminal
+    assert process.wait() == 128 + signal.SIGHUP
     [newest, *_] = checkpoints(Path("r", "checkpoints"))
     assert is_whole(newest)
 

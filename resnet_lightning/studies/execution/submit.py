@@ -9,12 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from resnet_lightning.errors import INTERRUPTED, BadInput
 from resnet_lightning.files import write_text
 from resnet_lightning.runs.experiments import find_file
-from resnet_lightning.runs.folder import RUNS, check_yaml, make_folder
+from resnet_lightning.runs.folder import RUNS, make_folder, read_yaml
 from resnet_lightning.studies.execution.jobs import Job, last_line
 from resnet_lightning.studies.execution.runner import SECONDS_BETWEEN_LOOKS, watched
 
@@ -95,8 +93,7 @@ def submit_jobs(jobs: Sequence[Job], parameters: Path, retry: bool) -> bool:
     parameters = find_file(parameters)
     if not parameters.is_file():
         raise BadInput(f"--submit {parameters}: there is no such file (experiments/clusters/slurm.yaml is an example)")
-    check_yaml(parameters)
-    settings = yaml.safe_load(parameters.read_text(encoding="utf-8")) or {}
+    settings = read_yaml(parameters) or {}
     if not isinstance(settings, dict) or not all(isinstance(name, str) for name in settings):
         raise BadInput(f"--submit {parameters}: expected names and values of submitit's parameters")
     make_folder(LOGS)
