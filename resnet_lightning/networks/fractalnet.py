@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from resnet_lightning.errors import BadInput
 from resnet_lightning.networks.inspection import Block
 from resnet_lightning.networks.preactivation import sequence
-from resnet_lightning.networks.resnet import check_probability, he_initialisation
+from resnet_lightning.networks.resnet import check_narrow, check_probability, he_initialisation, narrower
 
 CHANNELS = (64, 128, 256, 512, 512)  # of the blocks
 DROPOUT = (0.0, 0.1, 0.2, 0.3, 0.4)
@@ -87,12 +87,15 @@ class FractalNet(nn.Module):
 
     family = "FractalNet"
 
-    def __init__(self, name: str, columns: int, drop_path: float, dropout: bool, num_classes: int) -> None:
+    def __init__(
+        self, name: str, columns: int, drop_path: float, dropout: bool, num_classes: int, narrow: int
+    ) -> None:
         super().__init__()
         self.name, self.columns, self.drop_path = name, columns, drop_path
         self.depth = len(CHANNELS) * 2 ** (columns - 1) + 1
         blocks, channels = nn.Sequential(), 3
-        for number, (width, rate) in enumerate(zip(CHANNELS, DROPOUT, strict=True), start=1):
+        widths = [width // narrow for width in CHANNELS]
+        for number, (width, rate) in enumerate(zip(widths, DROPOUT, strict=True), start=1):
             blocks.add_module(f"block{number}", FractalBlock(channels, width, columns, rate * dropout))
             last = number == len(CHANNELS)
             blocks.add_module(f"pool{number}", nn.AdaptiveMaxPool2d(1) if last else nn.MaxPool2d(2))
@@ -115,7 +118,9 @@ class FractalNet(nn.Module):
                 module.column, module.local = column, self.drop_path
 
 
-def fractalnet(columns: int = 3, drop_path: float = 0.15, dropout: bool = True, num_classes: int = 10) -> FractalNet:
+def fractalnet(
+    columns: int = 3, drop_path: float = 0.15, dropout: bool = True, num_classes: int = 10, narrow: int = 1
+) -> FractalNet:
     """FractalNet for CIFAR-10 with 5 · 2^(C-1) convolutions in its longest path: 20 with 3 columns.
 
     33,724,618 parameters. DenseNet's table gives 38.6M for 21 layers, which these widths do not make; they and the
@@ -126,13 +131,15 @@ def fractalnet(columns: int = 3, drop_path: float = 0.15, dropout: bool = True, 
         columns: C.
         drop_path: the probability with which a join leaves out a path; 0 for no drop-path, local or global.
         dropout: of 0, 10, 20, 30 and 40 % in the five blocks.
+        narrow: what all widths are divided by, 1, 2, 4 or 8.
 
     Raises:
-        BadInput: for no columns, or a drop_path that is no probability below 1.
+        BadInput: for no columns, another narrow, or a drop_path that is no probability below 1.
     """
     if columns < 1:
         raise BadInput(f"columns {columns}: expected at least 1, such as 3 for 20 convolutions in a row")
+    check_narrow(narrow)
     check_probability("drop_path", drop_path)
     words = [word for word, there in (("drop-path", drop_path), ("dropout", dropout)) if there]
-    name = " ".join([f"FractalNet-{5 * 2 ** (columns - 1) + 1}", *words])
-    return FractalNet(name, columns, drop_path, dropout, num_classes)
+    name = " ".join([f"FractalNet-{5 * 2 ** (columns - 1) + 1}", *words]) + narrower(narrow)
+    return FractalNet(name, columns, drop_path, dropout, num_classes, narrow)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from resnet_lightning.networks.blocks import PlainLayer
 from resnet_lightning.networks.inspection import Block, Halves
-from resnet_lightning.networks.resnet import he_initialisation
+from resnet_lightning.networks.resnet import check_narrow, he_initialisation, narrower
 
 # FitNet 4, whose 17 convolutions the 19-layer network took over: channels, in stages that end in 2×2 max pooling.
 STAGES = ((32, 32, 32, 48, 48), (80,) * 6, (128,) * 6)
@@ -38,13 +38,13 @@ class Highway(nn.Module):
 
     family, depth = "highway", 19
 
-    def __init__(self, gates: bool, num_classes: int) -> None:
+    def __init__(self, gates: bool, num_classes: int, narrow: int) -> None:
         super().__init__()
-        self.name = "Highway-19" + " without gates" * (not gates)
+        self.name = "Highway-19" + " without gates" * (not gates) + narrower(narrow)
         channels, stages = 3, []
         for widths in STAGES:
             layers: list[nn.Module] = []
-            for width in widths:
+            for width in (width // narrow for width in widths):
                 passes = gates and width == channels
                 layers.append(HighwayLayer(width) if passes else PlainLayer(channels, width))
                 channels = width
@@ -65,7 +65,7 @@ class Highway(nn.Module):
         return self.fc(self.features(images).mean((2, 3)))  # type: ignore[no-any-return]
 
 
-def highway(gates: bool = True, gate_bias: float = -2.0, num_classes: int = 10) -> Highway:
+def highway(gates: bool = True, gate_bias: float = -2.0, num_classes: int = 10, narrow: int = 1) -> Highway:
     """Highway-19, the paper's network B for CIFAR-10, or the plain network of the same 19 layers without gates.
 
     The paper names FitNet 4 and 2.3M parameters, and says that the layer of maxout units gave way to a 1×1 convolution
@@ -75,8 +75,13 @@ def highway(gates: bool = True, gate_bias: float = -2.0, num_classes: int = 10) 
     Args:
         gates: False for the plain network, of 1,225,098 parameters.
         gate_bias: of the gates at the start; the paper searched between -1 and -10.
+        narrow: what all widths are divided by, 1, 2, 4 or 8.
+
+    Raises:
+        BadInput: for another narrow.
     """
-    network = Highway(gates, num_classes)
+    check_narrow(narrow)
+    network = Highway(gates, num_classes, narrow)
     network.apply(he_initialisation)
     for module in network.modules():
         if isinstance(module, HighwayLayer):

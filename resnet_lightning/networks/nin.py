@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from resnet_lightning.networks.blocks import PlainLayer
 from resnet_lightning.networks.inspection import Halves
-from resnet_lightning.networks.resnet import check_probability, he_initialisation
+from resnet_lightning.networks.resnet import check_narrow, check_probability, he_initialisation, narrower
 
 
 class NetworkInNetwork(nn.Module):
@@ -13,16 +13,18 @@ class NetworkInNetwork(nn.Module):
     Images [B, 3, H, W] become class scores [B, num_classes], the means of the last maps.
     """
 
-    name, family, depth = "NiN", "NiN", 9
+    family, depth = "NiN", 9
 
-    def __init__(self, dropout: float, num_classes: int) -> None:
+    def __init__(self, dropout: float, num_classes: int, narrow: int) -> None:
         super().__init__()
-        self.block1 = nn.Sequential(PlainLayer(3, 192, 5), PlainLayer(192, 160, 1), PlainLayer(160, 96, 1))
+        self.name = f"NiN{narrower(narrow)}"
+        few, some, many = 96 // narrow, 160 // narrow, 192 // narrow
+        self.block1 = nn.Sequential(PlainLayer(3, many, 5), PlainLayer(many, some, 1), PlainLayer(some, few, 1))
         self.pool1 = nn.Sequential(nn.MaxPool2d(3, stride=2, ceil_mode=True), nn.Dropout(dropout))
-        self.block2 = nn.Sequential(PlainLayer(96, 192, 5), PlainLayer(192, 192, 1), PlainLayer(192, 192, 1))
+        self.block2 = nn.Sequential(PlainLayer(few, many, 5), PlainLayer(many, many, 1), PlainLayer(many, many, 1))
         self.pool2 = nn.Sequential(nn.AvgPool2d(3, stride=2, ceil_mode=True), nn.Dropout(dropout))
-        self.block3 = nn.Sequential(PlainLayer(192, 192, 3), PlainLayer(192, 192, 1))
-        self.last = nn.Conv2d(192, num_classes, kernel_size=1)
+        self.block3 = nn.Sequential(PlainLayer(many, many, 3), PlainLayer(many, many, 1))
+        self.last = nn.Conv2d(many, num_classes, kernel_size=1)
         self.apply(he_initialisation)
 
     def features(self, images: Tensor) -> Tensor:
@@ -37,7 +39,7 @@ class NetworkInNetwork(nn.Module):
         return self.features(images).mean((2, 3))
 
 
-def network_in_network(dropout: float = 0.5, num_classes: int = 10) -> NetworkInNetwork:
+def network_in_network(dropout: float = 0.5, num_classes: int = 10, narrow: int = 1) -> NetworkInNetwork:
     """NiN for CIFAR-10, 966,986 parameters.
 
     The widths are those of a common re-implementation, for the paper prints none. It has the first pooling as a
@@ -46,9 +48,11 @@ def network_in_network(dropout: float = 0.5, num_classes: int = 10) -> NetworkIn
 
     Args:
         dropout: after each pooling.
+        narrow: what all widths are divided by, 1, 2, 4 or 8.
 
     Raises:
-        BadInput: if that is no probability below 1.
+        BadInput: for another narrow, or a dropout that is no probability below 1.
     """
     check_probability("dropout", dropout)
-    return NetworkInNetwork(dropout, num_classes)
+    check_narrow(narrow)
+    return NetworkInNetwork(dropout, num_classes, narrow)

@@ -182,6 +182,25 @@ def check_shortcut(shortcut: Shortcut) -> Shortcut:
     return shortcut
 
 
+def check_narrow(narrow: int) -> None:
+    """Refuse what no width can be divided by.
+
+    Raises:
+        BadInput: unless it is 1, 2, 4 or 8.
+    """
+    if narrow not in (1, 2, 4, 8):
+        raise BadInput(f"narrow {narrow}: expected what all widths are divided by, 1, 2, 4 or 8")
+
+
+def narrower(narrow: int) -> str:
+    """What the name of a network says of widths that were divided.
+
+    >>> narrower(4)
+    ', a quarter as wide'
+    """
+    return {1: "", 2: ", half as wide", 4: ", a quarter as wide", 8: ", an eighth as wide"}[narrow]
+
+
 def check_probability(name: str, value: float) -> None:
     """Raises BadInput unless something can be left out with such a probability."""
     if not 0 <= value < 1:

@@ -9,7 +9,7 @@ from torchvision.models import squeezenet1_0
 
 from resnet_lightning.errors import BadInput
 from resnet_lightning.networks.inspection import Block, Halves
-from resnet_lightning.networks.resnet import check_probability, he_initialisation
+from resnet_lightning.networks.resnet import check_narrow, check_probability, he_initialisation, narrower
 from resnet_lightning.networks.shortcuts import make_shortcut
 
 Bypass = Literal["none", "simple", "complex"]
@@ -61,15 +61,15 @@ class SqueezeNet(nn.Module):
     family = "SqueezeNet"
     depth = 18  # a fire module counts twice: its two kinds of expansion are one layer
 
-    def __init__(self, bypass: Bypass, dropout: float, num_classes: int) -> None:
+    def __init__(self, bypass: Bypass, dropout: float, num_classes: int, narrow: int) -> None:
         super().__init__()
-        self.name = "SqueezeNet" + (f" {bypass} bypass" if bypass != "none" else "")
-        self.conv1 = nn.Conv2d(3, 96, kernel_size=3, padding=1)
+        self.name = "SqueezeNet" + (f" {bypass} bypass" if bypass != "none" else "") + narrower(narrow)
+        channels = 96 // narrow
+        self.conv1 = nn.Conv2d(3, channels, kernel_size=3, padding=1)
         self.relu = nn.ReLU(inplace=True)
-        channels = 96
         for number, (squeezed, width) in enumerate(FIRES, start=2):
-            self.add_module(f"fire{number}", Fire(channels, squeezed, width, bypass))
-            channels = width
+            self.add_module(f"fire{number}", Fire(channels, squeezed // narrow, width // narrow, bypass))
+            channels = width // narrow
         self.pool = nn.MaxPool2d(3, stride=2, ceil_mode=True)
         self.dropout = nn.Dropout(dropout)
         self.conv10 = nn.Conv2d(channels, num_classes, kernel_size=1)
@@ -97,7 +97,9 @@ class SqueezeNet(nn.Module):
         return self.features(images).mean((2, 3))
 
 
-def squeezenet(bypass: Bypass = "none", dropout: float = 0.5, num_classes: int = 10) -> SqueezeNet:
+def squeezenet(
+    bypass: Bypass = "none", dropout: float = 0.5, num_classes: int = 10, narrow: int = 1
+) -> SqueezeNet:
     """SqueezeNet in a form for CIFAR-10, which its paper has not: a 3×3 stem of stride 1, without pooling behind it.
 
     Everything else is version 1.0, but for the ReLU on the last maps, since scores that are all zero learn nothing: the
@@ -105,13 +107,17 @@ def squeezenet(bypass: Bypass = "none", dropout: float = 0.5, num_classes: int =
     with the simple one, which is identity around fire3, 5, 7 and 9; complex bypass has 1×1 convolutions around the
     others (1,070,282). For ImageNet, torchvision's 1,248,424 parameters (the paper's 1.24M) are imagenet_squeezenet.
 
+    Args:
+        narrow: what all widths are divided by, 1, 2, 4 or 8.
+
     Raises:
-        BadInput: for an unknown bypass, or a dropout that is no probability below 1.
+        BadInput: for an unknown bypass, another narrow, or a dropout that is no probability below 1.
     """
     if bypass not in get_args(Bypass):
         raise BadInput(f"bypass {bypass!r}: expected none, simple or complex")
     check_probability("dropout", dropout)
-    return SqueezeNet(bypass, dropout, num_classes)
+    check_narrow(narrow)
+    return SqueezeNet(bypass, dropout, num_classes, narrow)
 
 
 def imagenet_squeezenet(num_classes: int = 1000) -> TorchvisionSqueezeNet:

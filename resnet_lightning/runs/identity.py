@@ -41,6 +41,7 @@ SINCE: dict[str, Any] = {
     f"{SCHEDULE}every": None,
     f"{NETWORK}dropout": 0.0,
     f"{NETWORK}maxout": 1,
+    f"{NETWORK}narrow": 1,
     "data.init_args.padding_mode": "zeros",
 }
 

@@ -30,6 +30,7 @@ STUDIES = (
     "lesions",
     "preactivation",
     "family",
+    "ideas",
     "table1",
     "table2",
     "table3",

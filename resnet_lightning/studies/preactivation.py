@@ -72,6 +72,7 @@ STUDY = Study(
         *("cifar10/family/original1001", "cifar10/family/preactivation1001"),
         *("cifar10/family/original164", "cifar10/family/preactivation164"),
         *(f"cifar10/preactivation/{name}164" for name in ARRANGEMENTS),
+        *(f"cifar10/preactivation/{name}110_bottleneck" for name in ("original", "preactivation")),
         *("cifar10/family/preactivation110", RESNETS[110]),
         *(f"cifar10/preactivation/{name}110" for name in ARRANGEMENTS),
         *(f"cifar10/preactivation/{name}" for name in SHORTCUTS),
