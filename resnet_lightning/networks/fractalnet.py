@@ -87,9 +87,7 @@ class FractalNet(nn.Module):
 
     family = "FractalNet"
 
-    def __init__(
-        self, name: str, columns: int, drop_path: float, dropout: bool, num_classes: int, narrow: int
-    ) -> None:
+    def __init__(self, name: str, columns: int, drop_path: float, dropout: bool, num_classes: int, narrow: int) -> None:
         super().__init__()
         self.name, self.columns, self.drop_path = name, columns, drop_path
         self.depth = len(CHANNELS) * 2 ** (columns - 1) + 1

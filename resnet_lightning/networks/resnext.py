@@ -10,9 +10,7 @@ from resnet_lightning.networks.resnet import ResNet, check_narrow, narrower
 IMAGENET = {"50 32x4d": resnext50_32x4d, "101 32x8d": resnext101_32x8d, "101 64x4d": resnext101_64x4d}
 
 
-def resnext(
-    depth: int = 29, cardinality: int = 8, width: int = 64, num_classes: int = 10, narrow: int = 1
-) -> ResNet:
+def resnext(depth: int = 29, cardinality: int = 8, width: int = 64, num_classes: int = 10, narrow: int = 1) -> ResNet:
     """ResNeXt for CIFAR-10: 9n+2 layers, stages of n bottlenecks with 256, 512 and 1024 channels after a stem of 64.
 
     As in figure 3c and the final text, ReLUs come after the addition; a note of the authors' release says that the

@@ -97,9 +97,7 @@ class SqueezeNet(nn.Module):
         return self.features(images).mean((2, 3))
 
 
-def squeezenet(
-    bypass: Bypass = "none", dropout: float = 0.5, num_classes: int = 10, narrow: int = 1
-) -> SqueezeNet:
+def squeezenet(bypass: Bypass = "none", dropout: float = 0.5, num_classes: int = 10, narrow: int = 1) -> SqueezeNet:
     """SqueezeNet in a form for CIFAR-10, which its paper has not: a 3×3 stem of stride 1, without pooling behind it.
 
     Everything else is version 1.0, but for the ReLU on the last maps, since scores that are all zero learn nothing: the

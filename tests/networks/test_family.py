@@ -51,6 +51,8 @@ NETWORKS: dict[str, tuple[Callable[[], Any], int]] = {
     "maxout": (lambda: cifar_resnet(8, dropout=0.3, maxout=2), 7),
 }
 
+NARROW = (highway, fractalnet, network_in_network, squeezenet, resnext)
+
 
 def randomise(network: nn.Module) -> nn.Module:
     """In evaluation mode, with statistics that are not those of a new network."""
@@ -326,6 +328,16 @@ def test_maxout_takes_the_largest_of_its_pieces() -> None:
     torch.testing.assert_close(block(x), expected)
 
 
+@pytest.mark.parametrize("make", NARROW[:-1])  # inside, a ResNeXt has widths of its own
+def test_narrow_divides_all_widths(make: Callable[..., nn.Module]) -> None:
+    with torch.device("meta"):
+        whole, half = (torch.nn.Sequential(make(narrow=narrow)) for narrow in (1, 2))
+    pairs = list(zip(whole.modules(), half.modules(), strict=True))
+    widths = [(one.weight.shape[0], other.weight.shape[0]) for one, other in pairs if isinstance(one, nn.Conv2d)]
+    assert {(one, other) for one, other in widths if one != 2 * other} <= {(10, 10)}
+    assert inspection.name(half[0]) == inspection.name(whole[0]) + ", half as wide"
+
+
 # Bad input -----------------------------------------------------------------------------------------------------------
 
 
@@ -361,6 +373,7 @@ def test_maxout_takes_the_largest_of_its_pieces() -> None:
         (lambda: network_in_network(2), "dropout 2"),
         (lambda: cifar_resnet(1202, dropout=1), "dropout 1"),
         (lambda: cifar_resnet(1202, maxout=0), "maxout 0"),
+        *((lambda make=make: make(narrow=3), "narrow 3: .* 1, 2, 4 or 8") for make in NARROW),
     ],
 )
 def test_bad_networks(make: Callable[[], Any], said: str) -> None:
