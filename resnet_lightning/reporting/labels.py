@@ -1,7 +1,7 @@
 """Experiments in the place of networks, where several may train the same network: what tables and figures call them."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from resnet_lightning.runs.reading import Run
@@ -20,7 +20,11 @@ def labels(experiments: Sequence[str]) -> dict[str, str]:
     }
 
 
-def labelled(runs: Sequence[Run]) -> list[Run]:
-    """The runs, each with its experiment as the name of its network, and as a family with a colour of its own."""
-    names = labels(list(dict.fromkeys(run.experiment for run in runs)))
+def labelled(runs: Sequence[Run], names: Mapping[str, str] | None = None) -> list[Run]:
+    """The runs, each with its experiment as the name of its network, and as a family with a colour of its own.
+
+    Args:
+        names: of the experiments; by default those of the runs' experiments.
+    """
+    names = names or labels(list(dict.fromkeys(run.experiment for run in runs)))
     return [replace(run, network=names[run.experiment], family=names[run.experiment]) for run in runs]

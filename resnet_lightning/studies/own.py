@@ -9,7 +9,7 @@ from resnet_lightning.reporting.cells import length, training_and_test
 from resnet_lightning.reporting.figures import CURVES, Panel, error_figure
 from resnet_lightning.reporting.setting_tables import Networks, Rows, table_per_setting
 from resnet_lightning.reporting.settings import Setting
-from resnet_lightning.runs.experiments import EXPERIMENTS, experiment_files
+from resnet_lightning.runs.experiments import experiment_name
 from resnet_lightning.runs.folder import read_yaml
 from resnet_lightning.runs.reading import Run
 from resnet_lightning.studies import Drawing, Study
@@ -44,23 +44,6 @@ def read_study(path: Path) -> Study:
         tables=lambda runs: table_per_setting(title, runs, rows),
         figures={"": Drawing(draw, CURVES)},
     )
-
-
-def experiment_name(given: str) -> str:
-    """The name of an experiment, cifar10/table6/resnet20, that is given by name or as experiments/….yaml.
-
-    Raises:
-        BadInput: if it has no file in the experiments folder.
-    """
-    path = Path(given)
-    if path.is_absolute() and path.is_relative_to(Path.cwd()):
-        path = path.relative_to(Path.cwd())
-    parts = path.with_suffix("").parts if path.suffix in (".yaml", ".yml") else path.parts
-    name = "/".join(parts[1:] if parts[:1] == (EXPERIMENTS,) else parts)
-    file = experiment_files(name)[-1]
-    if path.is_absolute() or ".." in parts or not file.is_file():
-        raise BadInput(f"{given}: no such experiment; expected a file below {EXPERIMENTS}/, which `new` makes")
-    return name
 
 
 def rows(setting: Setting, networks: Networks) -> tuple[Rows, list[str]]:

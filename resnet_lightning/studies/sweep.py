@@ -73,7 +73,7 @@ def sweep(study: Study, experiments: Sequence[str], options: jsonargparse.Namesp
     common = [list_jobs([experiment], options.seeds, *how)[0] for experiment in experiments]
     changes = common[0].folder.parent.name.partition("@")[2]
     name = f"{file_name(options.name)}-{swept.name}" + f"@{changes}" * bool(changes)
-    write_sweeps(study.title, swept, dict(zip(labels(experiments).values(), common, strict=True)), options.seeds, name)
+    write_sweeps(swept, dict(zip(labels(experiments).values(), common, strict=True)), options.seeds, name)
     title = f"{study.title}: errors by {swept.name}"
     report = Study(
         title=title,
@@ -88,7 +88,7 @@ def sweep(study: Study, experiments: Sequence[str], options: jsonargparse.Namesp
     return whole
 
 
-def write_sweeps(title: str, swept: Sweep, jobs: dict[str, Job], seeds: Sequence[int], name: str) -> None:
+def write_sweeps(swept: Sweep, jobs: dict[str, Job], seeds: Sequence[int], name: str) -> None:
     """Writes a file for each experiment of which `wandb sweep` makes the same sweep.
 
     Args:
@@ -100,7 +100,7 @@ def write_sweeps(title: str, swept: Sweep, jobs: dict[str, Job], seeds: Sequence
     make_folder(folder)
     for label, job in jobs.items():
         contents = {
-            "name": f"{title}: {label}",
+            "name": f"{label} by {swept.name}",
             "method": "grid",
             "metric": {"name": "test/error", "goal": "minimize"},
             "parameters": {
@@ -108,7 +108,7 @@ def write_sweeps(title: str, swept: Sweep, jobs: dict[str, Job], seeds: Sequence
                 "seed_everything": {"values": list(seeds)},
             },
             # The agent puts a value into args as --setting=value; what comes last counts.
-            "command": ["resnet-lightning", "fit", *job.arguments[:-1], "${args}"],
+            "command": [*job.line[:-1], "${args}"],
         }
         path = folder / f"{name}-{label.replace('/', '-')}.yaml"
         header = f"# wandb sweep {path}\n# wandb agent ENTITY/PROJECT/SWEEP, as wandb sweep prints it, in this folder\n"
