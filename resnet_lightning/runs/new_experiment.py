@@ -23,7 +23,7 @@ from resnet_lightning.runs.experiments import (
     parsed,
 )
 from resnet_lightning.runs.folder import make_folder
-from resnet_lightning.runs.identity import listed, only_watches, settings
+from resnet_lightning.runs.identity import flat, listed, only_watches, settings
 from resnet_lightning.runs.naming import name_of, split_options
 
 USAGE = "usage: resnet-lightning new NAME --from EXPERIMENT --SETTING VALUE [--SETTING VALUE ...]"
@@ -104,7 +104,9 @@ def leaf(origin: str, options: Sequence[str]) -> tuple[dict[str, Any], dict[str,
     wanted = settings(yaml.safe_load(prepare([*before, *options], watched=False).text))
     changes = changed(settings(yaml.safe_load(prepare(before, watched=False).text)), wanted, options)
     own = merged([file])
-    for key, value in changes.items():
+    # Another class brings its own options; what the origin's file says counts on where the class has that option too.
+    kept = {key: value for key, value in flat(own) if wanted.get(key) == value}
+    for key, value in (changes | kept).items():
         own = laid_over(own, nested(key, value))
     # What is written has to be read as what was asked for.
     with tempfile.TemporaryDirectory() as folder:

@@ -41,8 +41,8 @@ def parse(arguments: Sequence[str]) -> jsonargparse.Namespace:
     options = checked(parser.parse_args(list(arguments)))
     if len(options.seeds) < 2:
         raise BadInput(
-            f"SEEDS={options.seeds[0]}: one seed does not show how far seeds differ; expected two at least, better five: "
-            'SEEDS="0 1 2 3 4"'
+            f"SEEDS={options.seeds[0]}: one seed does not show how far seeds differ; expected two at least, better "
+            'five: SEEDS="0 1 2 3 4"'
         )
     return options
 
@@ -100,13 +100,5 @@ def look(runs: Mapping[str, Sequence[Job]], settings: Mapping[str, Settings], re
     missing = any(job.outcome() is None for own in runs.values() for job in own)
     asked = {name: own[0].arguments for name, own in runs.items()}
     found = answer("resnet_lightning.studies.comparing.facts", {"runs": asked, "read": read and missing})
-    hashes: dict[str, str] = {}
-    for name, facts in found.items():
-        other = hashes.setdefault(facts["hash"], name)
-        if other != name:
-            raise BadInput(
-                f"{other} and {name} are the same experiment: every setting is equal; expected two that differ "
-                "(`resnet-lightning new` writes one)"
-            )
     refuse_other_data([(name, facts["data"]) for name, facts in found.items() if facts["data"]], settings)
     return {name: facts["macs"] for name, facts in found.items()}

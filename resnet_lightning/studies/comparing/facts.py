@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from resnet_lightning.data import protocol
-from resnet_lightning.errors import guarded
+from resnet_lightning.errors import BadInput, guarded
 from resnet_lightning.networks.counting import count_parts
 from resnet_lightning.runs.command_line import PreparedRun, prepare
 from resnet_lightning.runs.identity import configuration_hash
@@ -19,23 +19,33 @@ def main(_: Sequence[str]) -> None:
 
 
 def facts(runs: Mapping[str, list[str]], read: bool) -> dict[str, dict[str, Any]]:
-    """Of each experiment the hash of its settings, the multiply-adds for one image, and the title of its data.
+    """Of each experiment the multiply-adds for one image, and the title of its data.
 
     Args:
         runs: a command line of each experiment, by its name; all with one seed.
         read: whether data are made ready and read; without, their titles are not known.
+
+    Raises:
+        BadInput: if two experiments have the same settings.
     """
-    found: dict[str, dict[str, Any]] = {}
+    prepared = {name: prepare(arguments, watched=False) for name, arguments in runs.items()}
+    hashes: dict[str, str] = {}
+    for name, run in prepared.items():
+        other = hashes.setdefault(configuration_hash(run.text), name)
+        if other != name:
+            raise BadInput(
+                f"{other} and {name} are the same experiment: every setting is equal; expected two that differ "
+                "(`resnet-lightning new` writes one)"
+            )
     titles: dict[str, str] = {}
-    for name, arguments in runs.items():
-        run = prepare(arguments, watched=False)
-        data = str(run.config.data)
-        if read and data not in titles:
+    for run in prepared.values() if read else ():
+        if (data := str(run.config.data)) not in titles:
             run.data.prepare_data()
             run.data.setup("fit")
             titles[data] = protocol.title(run.data)
-        found[name] = {"hash": configuration_hash(run.text), "macs": multiply_adds(run), "data": titles.get(data)}
-    return found
+    return {
+        name: {"data": titles.get(str(run.config.data)), "macs": multiply_adds(run)} for name, run in prepared.items()
+    }
 
 
 def multiply_adds(run: PreparedRun) -> int | None:

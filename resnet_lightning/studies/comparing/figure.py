@@ -44,6 +44,7 @@ def draw(names: Sequence[str], runs: Sequence[Run]) -> Figure:
     curves.set_ylim(0, min(100.0, 1.05 * highest))
     curves.set_xlim(0, max(run.iterations for run in runs))
     curves.set_xlabel("iterations", fontsize=TEXT_SIZE, labelpad=1)
+    curves.set_ylabel("error (%)", fontsize=TEXT_SIZE, labelpad=1)
     name_ends(curves, error_curves(runs, "test", shades))
     figure.suptitle(textwrap.shorten(words(runs), 100, placeholder=" …"), fontsize=TEXT_SIZE + 0.5, y=0.98)
     caption = (

@@ -63,8 +63,8 @@ def verdict(baseline: str, name: str, test: Test, images: str) -> str:
     points = f"{abs(by_pairs.mean):.2f} points {'lower' if by_pairs.mean < 0 else 'higher'} than that of {baseline}"
     if by_pairs.interval is None:
         return (
-            f"The {images} error of {name} is {points} with each of {by_pairs.seeds} seeds: without any spread, no test "
-            "can say whether this is more than chance."
+            f"The {images} error of {name} is {points} with each of {by_pairs.seeds} seeds: without any spread, no "
+            "test can say whether this is more than chance."
         )
     low, high = by_pairs.interval
     chance = f"p {'' if test.p < 0.001 else '= '}{p_value(test.p)}"
@@ -82,8 +82,8 @@ def needed(tests: Mapping[str, Test]) -> str:
     widest = max(spreads, key=lambda one: one.spread)
     count = f"about {widest.seeds_needed:,}" if widest.seeds_needed else "more than 10,000"
     return (
-        f"With a spread of {widest.spread:.2f} points between the pairs, {count} seeds of each would be needed to see a "
-        f"difference of {POINTS} points in four of five comparisons."
+        f"With a spread of {widest.spread:.2f} points between the pairs, {count} seeds of each would be needed to see "
+        f"a difference of {POINTS} points in four of five comparisons."
     )
 
 
@@ -92,8 +92,8 @@ def caveats(others: int) -> tuple[str, ...]:
     several = f"p is corrected for {others} comparisons with the baseline (Holm); intervals, and p unpaired, are not."
     return (
         "Errors are those of the last iteration; ± is the sample standard deviation of the seeds.",
-        "Differences are in points, less the baseline, with 95 % intervals. Paired: a t-test over pairs of runs with one "
-        "seed, so one order of the data and one augmentation; the verdict is by this one. Unpaired: Welch's t-test.",
+        "Differences are in points, less the baseline, with 95 % intervals. Paired: a t-test over pairs of runs with "
+        "one seed, so one order of data and one augmentation; the verdict is by this one. Unpaired: Welch's t-test.",
         *[several] * (others > 1),
         f"Seeds for {POINTS} points: paired / unpaired, at a level of 5 % and a power of 80 %.",
         "Milliseconds are of training alone; runs at the same time slow each other down.",
