@@ -3,19 +3,24 @@
 import csv
 import json
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 import pytest
-from conftest import PAPER, result, write_class_folders
+import torch
+from conftest import PAPER, QUICK, result, write_class_folders
 from made_up_runs import load, write_run
+from torch.utils.data import DataLoader, TensorDataset
 
 from resnet_lightning.cli import main
+from resnet_lightning.data.repeatable import Repeatable
 from resnet_lightning.errors import BadInput
 from resnet_lightning.reporting.differences import paired
 from resnet_lightning.reporting.labels import labelled
 from resnet_lightning.reporting.table import Table
+from resnet_lightning.runs.command_line import prepare
 from resnet_lightning.studies.comparing.table import tables
 
 PLAIN, RESIDUAL = "cifar10/figure6/plain20", "cifar10/table6/resnet20"
@@ -49,6 +54,23 @@ def test_a_comparison_trains_what_is_missing_and_reports(tiny: Path, capsys: pyt
     assert plain["Parameters"] == "75,290" and plain["Seeds"] == residual["Seeds"] == "2"
     errors = [[result(path.parent)["test_error"] for path in folders if name in str(path)] for name in ("plain", "res")]
     assert residual["Difference, paired"].startswith(f"{mean(errors[1]) - mean(errors[0]):+.2f}")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:lightning")
+def test_networks_with_one_seed_see_the_same_batches(workplace: Path) -> None:
+    """However many numbers a network draws, for its weights or while it trains: what pairs of runs rest upon."""
+    seen = []
+    for depth, drawn in ((8, 0), (14, 5)):
+        run = prepare([*QUICK, f"--model.network.depth={depth}", "--seed_everything=3"])
+        run.data.setup("fit")
+        others = TensorDataset(torch.arange(64))
+        own: list[list[torch.Tensor]] = []
+        for loader in (run.data.train_dataloader(), Repeatable(DataLoader(others, 8, shuffle=True), 3)):
+            for batch in islice(loader, 4):
+                own.append([part.clone() for part in batch])
+                torch.rand(drawn)
+        seen.append(own)
+    assert all(torch.equal(*parts) for one, other in zip(*seen, strict=True) for parts in zip(one, other, strict=True))
 
 
 def test_a_known_difference_is_found_and_a_chance_one_is_not(
@@ -111,19 +133,17 @@ def test_what_is_refused_before_anything_is_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Callable[..., str]
 ) -> None:
     monkeypatch.chdir(tmp_path)  # with the package's experiments
-    for name, text in {"same": "model: {network: {init_args: {depth: 20}}}\n", "small": ""}.items():
+    root = write_class_folders(tmp_path / "cifar", "png")
+    network = "model: {network: {init_args: {depth: 20}}}\n"
+    for name, more in {"same": "", "small": f"data: {{init_args: {{root: {root}, batch_size: 2}}}}\n"}.items():
         path = Path(f"experiments/cifar10/mine/{name}.yaml")
         path.parent.mkdir(parents=True, exist_ok=True)
-        root = write_class_folders(tmp_path / "cifar", "png") if name == "small" else None
-        path.write_text(
-            text
-            or f"model: {{network: {{init_args: {{depth: 8}}}}}}\ndata: {{init_args: {{root: {root}, batch_size: 2}}}}\n"
-        )
+        path.write_text(network + more)
     assert "expected two experiments or more that differ" in refused("compare", RESIDUAL, RESIDUAL)
     assert "SEEDS=3: one seed does not show" in refused("compare", PLAIN, RESIDUAL, "--seeds", "3")
     assert "there is no such experiment; expected a file below experiments/" in refused("compare", "x.yaml", RESIDUAL)
     said = refused("compare", RESIDUAL, "experiments/cifar10/mine/same.yaml")
     assert "resnet20 and same are the same experiment: every setting is equal" in said
     said = refused("compare", "digits/resnet20", "cifar10/mine/small")
-    assert "resnet20 is trained on digits, small on CIFAR-10" in said
+    assert "resnet20 is trained on digits at 16×16, small on CIFAR-10, only 260 + 50 images: " in said
     assert not Path("runs").exists() and not Path("reports").exists()
