@@ -11,8 +11,10 @@
 #   RETRY=1            try again what has failed before
 #   SUBMIT=file.yaml   send the runs to a cluster, such as experiments/clusters/slurm.yaml
 #   PRINT=1            run nothing: print one command line for each run that is missing
+#   SWEEP=name=1,2,3   every run with each value of a setting, such as model.optimizer.init_args.lr=0.05,0.1,0.2
 #   WEIGHTS=folder     of tables 3 to 5: evaluate torchvision's weight files instead of training
-# Other variables: STUDY of report, keep and dashboard, CONFIG and ARGS of fit, PYTHON that makes .venv
+# Other variables: STUDY of study, report, keep and dashboard, A to F of compare, CONFIG and ARGS of fit, NAME, FROM and
+#   ARGS of new, PYTHON that makes .venv
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -25,11 +27,11 @@ STUDIES := $(shell sed -n '/^STUDIES = (/,/^)/s/^ *"\(.*\)",$$/\1/p' $(PACKAGE)/
 options = $(if $(DATA),--data "$(DATA)") $(if $(SEEDS),--seeds $(SEEDS)) $(if $(STEPS),--steps $(STEPS)) \
 	$(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY)) $(if $(WITH),--with $(WITH)) \
 	$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(RETRY),--retry) $(if $(PRINT),--print) \
-	$(if $(SUBMIT),--submit "$(SUBMIT)")
+	$(if $(SUBMIT),--submit "$(SUBMIT)") $(if $(SWEEP),--sweep "$(SWEEP)")
 
 BASE = $(firstword $(wildcard $(dir $(CONFIG))base.yaml $(dir $(CONFIG))../base.yaml))
 
-.PHONY: help setup $(STUDIES) report keep dashboard watch plan fit bench benchinput test faults slurm lint types check
+.PHONY: help setup $(STUDIES) compare new study report keep dashboard watch plan fit bench benchinput test faults slurm lint types check
 
 help: ## what every target does
 	@for study in $(STUDIES); do \
@@ -56,6 +58,16 @@ $(STUDIES): setup
 
 gradients: vanishing
 table1 vanishing: options := # they train nothing
+
+compare: setup ## is one experiment better? A=experiments/digits/resnet20.yaml B=experiments/digits/plain20.yaml; C to F
+	@test -n "$(A)" -a -n "$(B)" || { echo "make compare needs A=file and B=file, such as experiments/digits/resnet20.yaml"; exit 2; }
+	@$(RUN) compare "$(A)" "$(B)" $(C) $(D) $(E) $(F) $(options)
+
+new: setup ## an experiment of your own: NAME=mine/idea FROM=digits/resnet20 ARGS="--model.network.init_args.depth 32"
+	@$(RUN) new "$(NAME)" --from "$(FROM)" $(ARGS)
+
+study: setup ## a study of your own: STUDY=experiments/mine/study.yaml, with a title and a list of experiments
+	@$(RUN) study "$(STUDY)" $(options)
 
 report: setup ## tables and figures of the runs that there are, for STUDY=table6
 	@$(RUN) report $(or $(STUDY),table6)

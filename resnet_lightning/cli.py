@@ -36,6 +36,12 @@ COMMANDS = {
     "test": Command("", "measures a checkpoint on the test images", "evaluation.testing:test"),
     "predict": Command("", "writes the class probabilities of the test images", "evaluation.testing:predict"),
     "study": Command("NAME", "runs what a table or figure still needs, then reports", "studies.execution.study:study"),
+    "compare": Command(
+        "FILE FILE ...", "trains what is missing, and says which is better", "studies.comparing.command:main"
+    ),
+    "new": Command(
+        "NAME --from FILE", "writes an experiment that differs in a few settings", "runs.new_experiment:main"
+    ),
     "report": Command("NAME", "shows a study's runs, finished or not, as tables and figures", "studies.report:main"),
     "keep": Command("NAME", "copies what a study's finished runs measured into results/", "studies.keep:main"),
     "pack": Command("RUN [FILE]", "puts a run into one file, to go on elsewhere", "runs.packing:pack_command"),

@@ -16,7 +16,7 @@ from rich.text import Text
 from resnet_lightning.files import write_text
 
 # Columns of words; all others hold numbers, which are right-aligned.
-WORDS = ("Network", "Data", "Measured", "Weights", "Members", "Verdict")
+WORDS = ("Network", "Experiment", "Data", "Measured", "Weights", "Members", "Verdict")
 SAID_BY_TITLE = ("Iterations", "Data")  # which Markdown and a narrow terminal leave out
 WIDE = 110  # characters
 
@@ -88,7 +88,7 @@ def show_tables(tables: Sequence[Table], console: Console) -> None:
         shown = [column not in SAID_BY_TITLE or console.width >= WIDE for column in table.columns]
         for column in compress(table.columns, shown):
             side: Literal["left", "right"] = "left" if column in WORDS else "right"
-            grid.add_column(Text(column), justify=side, vertical="bottom", overflow="fold", no_wrap=column == "Network")
+            grid.add_column(Text(column), justify=side, vertical="bottom", overflow="fold", no_wrap=column in WORDS[:2])
         for row in table.rows:
             grid.add_row(*map(Text, compress(row, shown)))
         console.print(Text(table.title, style="bold"))

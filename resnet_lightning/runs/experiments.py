@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from resnet_lightning.errors import BadInput
 from resnet_lightning.runs.identity import callbacks_of, flat, listed, not_watching, only_watches, settings
 
 EXPERIMENTS = "experiments"
@@ -18,6 +19,30 @@ def experiment_files(experiment: str) -> list[Path]:
     bases = (find_file(folder / "base.yaml") for folder in leaf.parents[:-1])
     base = next((path for path in bases if path.exists()), None)
     return [base, find_file(leaf)] if base else [find_file(leaf)]
+
+
+def experiment_name(given: str) -> str:
+    """The name of an experiment, cifar10/table6/resnet20, that is given by name or as experiments/….yaml.
+
+    Raises:
+        BadInput: if it has no file in the experiments folder.
+    """
+    name = below_experiments(given)
+    if Path(name).is_absolute() or ".." in Path(name).parts or not experiment_files(name)[-1].is_file():
+        raise BadInput(
+            f"{given}: there is no such experiment; expected a file below {EXPERIMENTS}/, such as "
+            f"{EXPERIMENTS}/digits/resnet20.yaml (`resnet-lightning new` writes one)"
+        )
+    return name
+
+
+def below_experiments(given: str) -> str:
+    """A path without the experiments folder and .yaml."""
+    path = Path(given)
+    if path.is_absolute() and path.is_relative_to(Path.cwd()):
+        path = path.relative_to(Path.cwd())
+    parts = (path.with_suffix("") if path.suffix in (".yaml", ".yml") else path).parts
+    return "/".join(parts[1:] if parts[:1] == (EXPERIMENTS,) else parts)
 
 
 def find_file(path: Path) -> Path:

@@ -111,6 +111,11 @@ def load_runs(experiments: Sequence[str], *roots: Path) -> list[Run]:
     return runs
 
 
+def runs_in(folders: Sequence[Path]) -> list[Run]:
+    """The runs of these folders, in their order; those that have not begun are left out, as load_runs leaves them."""
+    return [run for folder in folders if folder.is_dir() and (run := _load(folder))]
+
+
 @cache
 def paper() -> dict[str, Any]:
     """The published numbers, paper.yaml; errors are in percent."""

@@ -60,7 +60,7 @@ class Study:
 
     Args:
         title: of its report.
-        section: of the paper, which it follows.
+        section: of the paper, which it follows; empty for a question of one's own.
         experiments: paths below experiments/, without .yaml, the longest first, so that it does not run alone in the
             end; none if nothing is trained.
         evaluation: what the finished networks are shown, beyond the evaluations of their training: center, ten_crop or
@@ -78,17 +78,40 @@ class Study:
     tables: "Callable[[Sequence[Run]], list[Table]]"
     figures: Mapping[str, Drawing]
 
+    @property
+    def own(self) -> bool:
+        """Whether its rows are experiments, of which several may train the same network."""
+        return not self.section
+
 
 def find_study(name: str) -> Study:
-    """The study of that name.
+    """The study of that name, or of a file of one's own, such as experiments/mine/study.yaml.
 
     Raises:
         BadInput: if there is none.
     """
+    if is_file(name):
+        from resnet_lightning.studies.own import read_study
+
+        return read_study(Path(name))
     if name not in STUDIES:
-        raise BadInput(f"no study is named {name!r}: expected one of {', '.join(STUDIES)}")
+        raise BadInput(f"no study is named {name!r}: expected one of {', '.join(STUDIES)}, or a file.yaml")
     study: Study = import_module(f"{__name__}.{name}").STUDY
     return study
+
+
+def is_file(name: str) -> bool:
+    """Whether a study's name is that of a file of one's own."""
+    return Path(name).suffix in (".yaml", ".yml")
+
+
+def file_name(name: str) -> str:
+    """What a study's files in reports/ are called: mine-study for experiments/mine/study.yaml."""
+    if not is_file(name):
+        return name
+    from resnet_lightning.runs.naming import name_of
+
+    return name_of(Path(name))[0].replace("/", "-")
 
 
 def overview() -> str:

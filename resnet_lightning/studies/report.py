@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from resnet_lightning.reporting.figures import save
+from resnet_lightning.reporting.labels import labelled
 from resnet_lightning.reporting.page import Picture, write_page
 from resnet_lightning.reporting.settings import by_network, groups, shown
 from resnet_lightning.reporting.table import print_tables, write_tables
 from resnet_lightning.runs.folder import RESULTS, RUNS, make_folder
 from resnet_lightning.runs.reading import Run, load_runs
-from resnet_lightning.studies import Study, find_study, name_given
+from resnet_lightning.studies import Study, file_name, find_study, name_given
 
 REPORTS = Path("reports")
 
@@ -23,16 +24,28 @@ def main(arguments: Sequence[str]) -> None:
 def report(name: str) -> None:
     """Prints a study's tables and writes them, its figures and a page of both into the reports folder.
 
+    Args:
+        name: of a study, or the file of one's own.
+
     Raises:
         BadInput: for an unknown study or a folder that cannot be written to.
     """
     study = find_study(name)
-    runs = shown(load_runs(study.experiments, RUNS, RESULTS))
+    runs = load_runs(study.experiments, RUNS, RESULTS)
+    if not show(study, file_name(name), shown(labelled(runs) if study.own else runs)):
+        print(f"nothing has been run yet: {f'resnet-lightning study {name}' if study.own else f'make {name}'}")
+
+
+def show(study: Study, name: str, runs: Sequence[Run]) -> bool:
+    """Prints and writes what a study shows of these runs; whether there is anything.
+
+    Args:
+        name: of the files in the reports folder.
+    """
     make_folder(REPORTS)
     tables = study.tables(runs)
     if not tables:
-        print(f"nothing has been run yet: make {name}")
-        return
+        return False
     print_tables(tables)
     written = write_tables(tables, REPORTS, name)
     pictures = []
@@ -47,6 +60,7 @@ def report(name: str) -> None:
             written += [png, svg]
     written.append(write_page(study.title, study.section, tables, pictures, runs, REPORTS, name))
     print("written: " + ", ".join(map(str, written)))
+    return True
 
 
 def drawn_from(study: Study, name: str, runs: Sequence[Run]) -> Iterator[tuple[str, str, list[Run]]]:

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,21 @@ def test_a_study_of_ones_own(
     assert "| ResNet-20 | 269,722 | 12.44 | 1 |" in table
     assert Path("reports/parameters.svg").exists() and "6,000" in Path("reports/parameters.html").read_text("utf-8")
     capsys.readouterr()
+
+
+def test_a_study_of_ones_own_in_yaml(workplace: Path, refused: Callable[..., str]) -> None:
+    (workplace / "results").symlink_to(REPOSITORY / "results")
+    study = workplace / "mine.yaml"
+
+    def says(text: str) -> str:
+        study.write_text(text, encoding="utf-8")
+        return refused("report", "mine.yaml")
+
+    assert "mine.yaml: expected title: words, and experiments: [" in says("title: mine\n")
+    assert "is listed twice" in says("title: a\nexperiments: [digits/plain20, experiments/digits/plain20.yaml]\n")
+    assert "digits/plain21: there is no such experiment" in says("title: a\nexperiments: [digits/plain21]\n")
+    study.write_text("title: Mine\nexperiments: [cifar10/table6/resnet20, cifar10/figure6/plain20]\n", encoding="utf-8")
+    main(["report", "mine.yaml"])
+    table = Path("reports/mine.md").read_text(encoding="utf-8")
+    assert "| resnet20 | 269,722 | 1.34 | 12.44 | 1 |" in table and "| plain20 | " in table
+    assert "After section" not in Path("reports/mine.html").read_text("utf-8") and Path("reports/mine.svg").exists()

@@ -183,7 +183,12 @@ def last_line(log: Path) -> str:
 
 
 def list_jobs(
-    experiments: Sequence[str], seeds: Sequence[int], data: str | None, steps: int | None, overlays: Sequence[str]
+    experiments: Sequence[str],
+    seeds: Sequence[int],
+    data: str | None,
+    steps: int | None,
+    overlays: Sequence[str],
+    changes: Sequence[str] = (),
 ) -> list[Job]:
     """Every run of every experiment and seed.
 
@@ -191,6 +196,7 @@ def list_jobs(
         data: the folder of the data; None leaves it to the experiment.
         steps: iterations of a shortened run; the schedule's drops and the evaluations move with it.
         overlays: configuration files laid over every experiment.
+        changes: more options of `fit`.
 
     Raises:
         BadInput: if a file is missing or a number makes no sense.
@@ -213,6 +219,7 @@ def list_jobs(
             ]
         if data:
             arguments.append(f"--data.root={data}")
+        arguments += changes
         for seed in seeds:
             full = [*arguments, f"--seed_everything={seed}"]
             jobs.append(Job(run_folder(*describe(full), seed), full))

@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -40,14 +40,23 @@ def prepare(jobs: Sequence[Job], here: bool = True) -> Machine:
         SystemExit: when settings or data are wrong; the process has said what.
         KeyboardInterrupt: when it was interrupted.
     """
-    command = [sys.executable, "-m", __name__]
-    arguments = json.dumps({"runs": [job.arguments for job in jobs], "here": here})
-    child = subprocess.run(command, input=arguments, stdout=subprocess.PIPE, encoding="utf-8", errors="replace")
+    return Machine(**answer(__name__, {"runs": [job.arguments for job in jobs], "here": here}))
+
+
+def answer(module: str, question: dict[str, Any]) -> Any:
+    """What a module of this package prints in its last line as JSON, run in a process of its own and given a question.
+
+    Raises:
+        SystemExit: when it ends with another status than 0; the process has said why.
+        KeyboardInterrupt: when it was interrupted.
+    """
+    command, asked = [sys.executable, "-m", module], json.dumps(question)
+    child = subprocess.run(command, input=asked, stdout=subprocess.PIPE, encoding="utf-8", errors="replace")
     if child.returncode == 130:
         raise KeyboardInterrupt
     if child.returncode:
         raise SystemExit(child.returncode)
-    return Machine(**json.loads(child.stdout.splitlines()[-1]))
+    return json.loads(child.stdout.splitlines()[-1])
 
 
 def refuse_edited(jobs: Sequence[Job]) -> None:
