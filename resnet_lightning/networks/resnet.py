@@ -1,15 +1,14 @@
 """Plain and residual networks from one builder: those of table 1 for ImageNet and of section 4.2 for CIFAR-10."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
 from functools import partial
 
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from resnet_lightning.errors import BadInput
 from resnet_lightning.networks.blocks import BasicBlock, Bottleneck, StrideIn
 from resnet_lightning.networks.initialisation import Fan, he_initialisation, rescale_to_fan_out
+from resnet_lightning.networks.recomputing import recomputed
 from resnet_lightning.networks.shortcuts import Shortcut, Zeros, normalisation
 
 # Table 1: blocks of each stage by depth.
@@ -91,7 +90,7 @@ class ResNet(nn.Module):
             size = -(-len(blocks) // self.checkpoint_segments)
             for start in range(0, len(blocks), size):
                 segment = nn.Sequential(*blocks[start : start + size])
-                x = checkpoint(segment, x, use_reentrant=False, context_fn=partial(_contexts, segment))
+                x = recomputed(segment, x)
         else:
             for block in blocks:
                 x = block(x)
@@ -210,22 +209,3 @@ def name_of(depth: int, shortcut: Shortcut, usual: str) -> str:
     if shortcut == "none":
         return f"plain-{depth}"
     return f"ResNet-{depth}" + ("" if shortcut == usual else f" {shortcut}")
-
-
-def _contexts(segment: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    return nullcontext(), _frozen_statistics(segment)
-
-
-@contextmanager
-def _frozen_statistics(segment: nn.Module) -> Iterator[None]:
-    """The second forward pass of a checkpointed segment must not move the running statistics a second time."""
-    norms = [module for module in segment.modules() if isinstance(module, nn.BatchNorm2d)]
-    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
-    for norm in norms:
-        norm.momentum = 0.0
-        norm.num_batches_tracked = None
-    try:
-        yield
-    finally:
-        for norm, (momentum, count) in zip(norms, before, strict=True):
-            norm.momentum, norm.num_batches_tracked = momentum, count
