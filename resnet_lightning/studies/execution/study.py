@@ -35,7 +35,8 @@ def study(arguments: Sequence[str]) -> int:
             complete = carry_out(jobs, options)
         elif experiments:
             seeds = list(dict.fromkeys(options.seeds))
-            jobs = list_jobs(experiments, seeds, options.data, options.steps, options["with"])
+            how_long = options.steps, options["with"], chosen.in_proportion
+            jobs = list_jobs(experiments, seeds, options.data, *how_long)
             complete = carry_out(jobs, options, check=True)
             if chosen.evaluation:
                 evaluations = list_evaluations(jobs, chosen.evaluation, chosen.command, options.data)
