@@ -83,7 +83,7 @@ def share_of(batch_size: int, devices: int) -> int:
 
 
 class TrainingBatches:
-    """Endless epochs of shuffled, cropped and flipped batches, every one full.
+    """Endless epochs of shuffled, cropped and flipped batches, every one full unless the last is kept.
 
     Each epoch leaves out the images that do not fill a last batch: others every time. The position is saved with a
     checkpoint, so that a resumed run goes on with the batch at which it stopped, in mid-epoch too.
@@ -94,21 +94,36 @@ class TrainingBatches:
         seed: of order, crops and flips.
         flip: whether half of the images are mirrored.
         rank, world_size: of the equal parts into which each batch is cut, this process takes the one of its rank.
+        drop_last: False trains on the images that do not fill a last batch too, in a smaller one.
+
+    Raises:
+        BadInput: if the devices do not share a batch evenly.
     """
 
     def __init__(
-        self, images: Images, batch_size: int, seed: int, flip: bool, rank: int = 0, world_size: int = 1
+        self,
+        images: Images,
+        batch_size: int,
+        seed: int,
+        flip: bool,
+        rank: int = 0,
+        world_size: int = 1,
+        drop_last: bool = True,
     ) -> None:
         self.images = images
         self.batch_size = batch_size
         self.seed = seed
         self.flip = flip
         self.rank = rank
-        self.share = share_of(batch_size, world_size)
+        whole, rest = divmod(len(images), batch_size)
+        # What each process takes of each batch of an epoch.
+        self.shares = [share_of(batch_size, world_size)] * whole
+        if rest and not drop_last:
+            self.shares.append(share_of(rest, world_size))
         self.batches = 0
 
     def __len__(self) -> int:
-        return len(self.images) // self.batch_size
+        return len(self.shares)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         epoch, start = divmod(self.batches, len(self))
@@ -116,8 +131,9 @@ class TrainingBatches:
         device = self.images.labels.device
         order, views = order.to(device, non_blocking=True), views.to(device, non_blocking=True)
         for number in range(start, len(self)):
-            begin = number * self.batch_size + self.rank * self.share
-            mine = slice(begin, begin + self.share)
+            share = self.shares[number]
+            begin = number * self.batch_size + self.rank * share
+            mine = slice(begin, begin + share)
             self.batches += 1
             yield self.images.batch(order[mine], views[mine])
 

@@ -34,8 +34,8 @@ class CIFAR10(InMemoryDataModule):
             train/<class>/* and test/<class>/* of images that Pillow reads; ~ is the home folder. Class folders are
             decoded once, into a file beside them, without an EXIF rotation, as torchvision does.
         download: fetch the official archive (170 MB) when the folder holds neither.
-        batch_size, validation_images, normalization, pad, padding, image_size, seed, padding_mode: see
-            InMemoryDataModule; an image_size of 16 averages 2×2 pixels.
+        batch_size, validation_images, normalization, pad, padding, image_size, seed, padding_mode,
+            drop_last: see InMemoryDataModule; an image_size of 16 averages 2×2 pixels.
     """
 
     def __init__(
@@ -50,8 +50,10 @@ class CIFAR10(InMemoryDataModule):
         image_size: int = 32,
         seed: int = 0,
         padding_mode: PaddingMode = "zeros",
+        drop_last: bool = True,
     ) -> None:
-        super().__init__(batch_size, validation_images, normalization, pad, padding, image_size, seed, padding_mode)
+        given = (batch_size, validation_images, normalization, pad, padding, image_size, seed, padding_mode, drop_last)
+        super().__init__(*given)
         if not 8 <= image_size <= 32 or 32 % image_size:
             raise BadInput(f"image_size {image_size}: expected 32, 16 or 8")
         self.root = user_path(root)

@@ -39,6 +39,8 @@ class InMemoryDataModule(LightningDataModule):
         image_size: side of the images; the paper's 32 for CIFAR-10.
         seed: of order, crops and flips; the command line sets it from seed_everything.
         padding_mode: what is padded with: zeros (the paper), or pixels that are mirrored at the border.
+        drop_last: leave out of each epoch what does not fill a last batch, others every time; or train on it in a
+            smaller batch.
     """
 
     flip = True
@@ -56,6 +58,7 @@ class InMemoryDataModule(LightningDataModule):
         image_size: int,
         seed: int,
         padding_mode: PaddingMode = "zeros",
+        drop_last: bool = True,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -71,6 +74,7 @@ class InMemoryDataModule(LightningDataModule):
         self.pad = pad
         self.padding = padding
         self.padding_mode = padding_mode
+        self.drop_last = drop_last
         self.image_size = image_size
         self.seed = seed
         self.sets: dict[str, tuple[Tensor, Tensor]] = {}
@@ -121,7 +125,8 @@ class InMemoryDataModule(LightningDataModule):
 
     def train_dataloader(self) -> TrainingBatches:
         rank, world_size = self._place()
-        return TrainingBatches(self._images("train"), self.batch_size, self.seed, self.flip, rank, world_size)
+        images = self._images("train")
+        return TrainingBatches(images, self.batch_size, self.seed, self.flip, rank, world_size, self.drop_last)
 
     def val_dataloader(self) -> dict[str, EvaluationBatches]:
         return {name: self._evaluation(name) for name in ("val", "test") if name in self.sets}

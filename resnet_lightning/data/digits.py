@@ -31,8 +31,10 @@ class Digits(InMemoryDataModule):
         image_size: int = 16,
         seed: int = 0,
         padding_mode: PaddingMode = "zeros",
+        drop_last: bool = True,
     ) -> None:
-        super().__init__(batch_size, validation_images, normalization, pad, padding, image_size, seed, padding_mode)
+        given = (batch_size, validation_images, normalization, pad, padding, image_size, seed, padding_mode, drop_last)
+        super().__init__(*given)
 
     @property
     def title(self) -> str:

@@ -5,7 +5,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from resnet_lightning.networks.inspection import Block
-from resnet_lightning.networks.shortcuts import Shortcut, make_shortcut, normalisation
+from resnet_lightning.networks.shortcuts import Shortcut, Zeros, make_shortcut, normalisation
 
 StrideIn = Literal["1x1", "3x3"]
 
@@ -19,6 +19,7 @@ class BasicBlock(nn.Module):
         batch_norm: False leaves batch normalisation out; the convolutions have biases instead.
         dropout: probability with which an activation between the two convolutions is zero.
         maxout: linear pieces whose largest is that activation, in place of the ReLU; each has weights of its own.
+        zeros: where a shortcut of option A has the zeros of the new channels.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class BasicBlock(nn.Module):
         batch_norm: bool = True,
         dropout: float = 0.0,
         maxout: int = 1,
+        zeros: Zeros = "after",
     ) -> None:
         super().__init__()
         bias, inner = not batch_norm, maxout * channels
@@ -41,7 +43,7 @@ class BasicBlock(nn.Module):
         if dropout:
             self.between = nn.Sequential(self.between, nn.Dropout(dropout))
         self.relu = nn.ReLU(inplace=True)
-        self.downsample = make_shortcut(shortcut, in_channels, channels, stride, batch_norm)
+        self.downsample = make_shortcut(shortcut, in_channels, channels, stride, batch_norm, zeros)
         self.shapes = in_channels, channels, stride
 
     def forward(self, x: Tensor) -> Tensor:

@@ -8,8 +8,9 @@ from torchvision.models import DenseNet as TorchvisionDenseNet
 from torchvision.models import densenet121, densenet169, densenet201
 
 from resnet_lightning.errors import BadInput
+from resnet_lightning.networks.initialisation import he_initialisation
 from resnet_lightning.networks.inspection import Block, Halves
-from resnet_lightning.networks.resnet import check_probability, he_initialisation
+from resnet_lightning.networks.resnet import check_probability
 from resnet_lightning.networks.shortcuts import ZeroPadding
 
 IMAGENET = {121: densenet121, 169: densenet169, 201: densenet201}

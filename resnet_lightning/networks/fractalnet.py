@@ -4,9 +4,10 @@ import torch
 from torch import Tensor, nn
 
 from resnet_lightning.errors import BadInput
+from resnet_lightning.networks.initialisation import he_initialisation
 from resnet_lightning.networks.inspection import Block
 from resnet_lightning.networks.preactivation import sequence
-from resnet_lightning.networks.resnet import check_narrow, check_probability, he_initialisation, narrower
+from resnet_lightning.networks.resnet import check_narrow, check_probability, narrower
 
 CHANNELS = (64, 128, 256, 512, 512)  # of the blocks
 DROPOUT = (0.0, 0.1, 0.2, 0.3, 0.4)

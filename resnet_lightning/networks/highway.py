@@ -4,8 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from resnet_lightning.networks.blocks import PlainLayer
+from resnet_lightning.networks.initialisation import he_initialisation
 from resnet_lightning.networks.inspection import Block, Halves
-from resnet_lightning.networks.resnet import check_narrow, he_initialisation, narrower
+from resnet_lightning.networks.resnet import check_narrow, narrower
 
 # FitNet 4, whose 17 convolutions the 19-layer network took over: channels, in stages that end in 2×2 max pooling.
 STAGES = ((32, 32, 32, 48, 48), (80,) * 6, (128,) * 6)

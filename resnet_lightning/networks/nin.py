@@ -3,8 +3,9 @@
 from torch import Tensor, nn
 
 from resnet_lightning.networks.blocks import PlainLayer
+from resnet_lightning.networks.initialisation import he_initialisation
 from resnet_lightning.networks.inspection import Halves
-from resnet_lightning.networks.resnet import check_narrow, check_probability, he_initialisation, narrower
+from resnet_lightning.networks.resnet import check_narrow, check_probability, narrower
 
 
 class NetworkInNetwork(nn.Module):

@@ -1,15 +1,15 @@
 """Plain and residual networks from one builder: those of table 1 for ImageNet and of section 4.2 for CIFAR-10."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
 from functools import partial
 
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from resnet_lightning.errors import BadInput
 from resnet_lightning.networks.blocks import BasicBlock, Bottleneck, StrideIn
-from resnet_lightning.networks.shortcuts import Shortcut, normalisation
+from resnet_lightning.networks.initialisation import Fan, he_initialisation, rescale_to_fan_out
+from resnet_lightning.networks.recomputing import recomputed
+from resnet_lightning.networks.shortcuts import Shortcut, Zeros, normalisation
 
 # Table 1: blocks of each stage by depth.
 BASIC = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
@@ -90,7 +90,7 @@ class ResNet(nn.Module):
             size = -(-len(blocks) // self.checkpoint_segments)
             for start in range(0, len(blocks), size):
                 segment = nn.Sequential(*blocks[start : start + size])
-                x = checkpoint(segment, x, use_reentrant=False, context_fn=partial(_contexts, segment))
+                x = recomputed(segment, x)
         else:
             for block in blocks:
                 x = block(x)
@@ -112,6 +112,8 @@ def cifar_resnet(
     batch_norm: bool = True,
     dropout: float = 0.0,
     maxout: int = 1,
+    zeros: Zeros = "after",
+    fan: Fan = "in",
 ) -> ResNet:
     """The CIFAR-10 networks of section 4.2: 6n+2 weighted layers, 2n of 16, 32 and 64 channels after the first.
 
@@ -119,10 +121,12 @@ def cifar_resnet(
         batch_norm: False leaves batch normalisation out, as no network of the paper does, to see what it is good for.
         dropout, maxout: of each block, as BasicBlock has them. The paper leaves such regularisation of its 1202 layers
             to others.
+        zeros: where shortcuts of option A have the zeros of the new channels, which the paper does not say.
+        fan: of the convolutions' initial weights, which the paper does not say either.
 
     Raises:
-        BadInput: for a depth that is not 6n+2, an unknown shortcut, a dropout that is no probability below 1, or no
-            pieces of maxout.
+        BadInput: for a depth that is not 6n+2, an unknown shortcut, place of zeros or fan, a dropout that is no
+            probability below 1, or no pieces of maxout.
     """
     n, rest = divmod(depth - 2, 6)
     if n < 1 or rest:
@@ -130,14 +134,26 @@ def cifar_resnet(
     check_probability("dropout", dropout)
     if maxout < 1:
         raise BadInput(f"maxout {maxout}: expected a number of linear pieces, or 1 for a ReLU")
+    if zeros not in ("after", "around"):
+        raise BadInput(f"zeros {zeros!r}: expected after, or around, the channels that there are")
+    if fan not in ("in", "out"):
+        raise BadInput(f"fan {fan!r}: expected in or out")
     block = partial(
-        BasicBlock, shortcut=check_shortcut(shortcut), batch_norm=batch_norm, dropout=dropout, maxout=maxout
+        BasicBlock,
+        shortcut=check_shortcut(shortcut),
+        batch_norm=batch_norm,
+        dropout=dropout,
+        maxout=maxout,
+        zeros=zeros,
     )
     name, widths = name_of(depth, shortcut, usual="A") + ("" if batch_norm else " without BN"), (16, 32, 64)
     name += " dropout" * bool(dropout) + " maxout" * (maxout > 1)
-    return ResNet(
+    network = ResNet(
         name, depth, (n,) * 3, widths, block, shortcut, 16, False, num_classes, checkpoint_segments, batch_norm
     )
+    if fan == "out":
+        rescale_to_fan_out(network)
+    return network
 
 
 def imagenet_resnet(
@@ -212,30 +228,3 @@ def name_of(depth: int, shortcut: Shortcut, usual: str) -> str:
     if shortcut == "none":
         return f"plain-{depth}"
     return f"ResNet-{depth}" + ("" if shortcut == usual else f" {shortcut}")
-
-
-def he_initialisation(module: nn.Module) -> None:
-    """Normal weights of variance 2 / fan-in (the paper's reference 13, and the default of the framework it used)."""
-    if isinstance(module, nn.Conv2d | nn.Linear):
-        nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-
-
-def _contexts(segment: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    return nullcontext(), _frozen_statistics(segment)
-
-
-@contextmanager
-def _frozen_statistics(segment: nn.Module) -> Iterator[None]:
-    """The second forward pass of a checkpointed segment must not move the running statistics a second time."""
-    norms = [module for module in segment.modules() if isinstance(module, nn.BatchNorm2d)]
-    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
-    for norm in norms:
-        norm.momentum = 0.0
-        norm.num_batches_tracked = None
-    try:
-        yield
-    finally:
-        for norm, (momentum, count) in zip(norms, before, strict=True):
-            norm.momentum, norm.num_batches_tracked = momentum, count

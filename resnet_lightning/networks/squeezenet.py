@@ -8,8 +8,9 @@ from torchvision.models import SqueezeNet as TorchvisionSqueezeNet
 from torchvision.models import squeezenet1_0
 
 from resnet_lightning.errors import BadInput
+from resnet_lightning.networks.initialisation import he_initialisation
 from resnet_lightning.networks.inspection import Block, Halves
-from resnet_lightning.networks.resnet import check_narrow, check_probability, he_initialisation, narrower
+from resnet_lightning.networks.resnet import check_narrow, check_probability, narrower
 from resnet_lightning.networks.shortcuts import make_shortcut
 
 Bypass = Literal["none", "simple", "complex"]

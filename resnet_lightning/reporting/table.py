@@ -16,7 +16,10 @@ from rich.text import Text
 from resnet_lightning.files import write_text
 
 # Columns of words; all others hold numbers, which are right-aligned.
-WORDS = ("Network", "Experiment", "Data", "Measured", "Weights", "Members", "Verdict")
+WORDS = (
+    *("Network", "Experiment", "Data", "Measured", "Weights", "Members", "Verdict"),
+    *("Choice", "Paper's", "Changed to", "By", "Differs in"),
+)
 SAID_BY_TITLE = ("Iterations", "Data")  # which Markdown and a narrow terminal leave out
 WIDE = 110  # characters
 

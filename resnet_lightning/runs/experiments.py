@@ -1,6 +1,6 @@
 """The experiments folder, here or in the package: which files are an experiment, and which runs are as shipped."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,12 @@ def find_file(path: Path) -> Path:
         return path
     packaged = PACKAGED.joinpath(*path.parts[1:])
     return packaged if packaged.exists() else path
+
+
+def longer(files: Sequence[Path]) -> float:
+    """By how much the iterations of an experiment exceed those of its base.yaml, the first of its files."""
+    own, base = (merged(some)["trainer"]["max_steps"] for some in (files, files[:1]))
+    return float(own / base)
 
 
 def as_shipped(info: dict[str, Any], config: str) -> bool:

@@ -42,7 +42,10 @@ SINCE: dict[str, Any] = {
     f"{NETWORK}dropout": 0.0,
     f"{NETWORK}maxout": 1,
     f"{NETWORK}narrow": 1,
+    f"{NETWORK}zeros": "after",
+    f"{NETWORK}fan": "in",
     "data.init_args.padding_mode": "zeros",
+    "data.init_args.drop_last": True,
 }
 
 

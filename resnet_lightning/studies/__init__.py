@@ -31,6 +31,7 @@ STUDIES = (
     "preactivation",
     "family",
     "ideas",
+    "protocols",
     "table1",
     "table2",
     "table3",
@@ -68,6 +69,8 @@ class Study:
         command: what is done with them then: test; predict, to average probabilities; or lesions; empty for nothing.
         tables: what its runs, finished or not, have measured; of no runs the paper's numbers alone, or nothing.
         figures: by what their files' names end with: one is drawn for each setting, or one alone if nothing is trained.
+        in_proportion: whether STEPS shortens the experiments in proportion, so that longer ones stay longer; else all
+            have so many iterations.
     """
 
     title: str
@@ -77,6 +80,7 @@ class Study:
     command: str
     tables: "Callable[[Sequence[Run]], list[Table]]"
     figures: Mapping[str, Drawing]
+    in_proportion: bool = False
 
     @property
     def own(self) -> bool:

@@ -162,7 +162,8 @@ class Classifier(LightningModule):
         return self.train_metrics.compute()  # the one place where training waits for the device
 
     def _log_window(self, iteration: int) -> None:
-        values, batch = self._measure(self.window), len(self.window[0][1])
+        # A last batch may be smaller than the others.
+        values, batch = self._measure(self.window), max(len(mistakes) for _, mistakes in self.window)
         self.window = []
         if not math.isfinite(values["loss"]):
             raise Diverged(iteration, values["loss"])

@@ -15,7 +15,7 @@ from typing import Any
 from resnet_lightning.errors import OCCUPIED, BadInput
 from resnet_lightning.files import write_text
 from resnet_lightning.runs.checkpoints import newest_checkpoint
-from resnet_lightning.runs.experiments import experiment_files, find_file
+from resnet_lightning.runs.experiments import experiment_files, find_file, longer
 from resnet_lightning.runs.folder import make_folder, read_json, result_file, run_folder
 from resnet_lightning.runs.locks import holder
 from resnet_lightning.runs.metrics_file import read_metrics
@@ -189,6 +189,7 @@ def list_jobs(
     steps: int | None,
     overlays: Sequence[str],
     changes: Sequence[str] = (),
+    in_proportion: bool = False,
 ) -> list[Job]:
     """Every run of every experiment and seed.
 
@@ -197,6 +198,7 @@ def list_jobs(
         steps: iterations of a shortened run; the schedule's drops and the evaluations move with it.
         overlays: configuration files laid over every experiment.
         changes: more options of `fit`.
+        in_proportion: the steps are those of an experiment of base.yaml's length, and others have more or fewer.
 
     Raises:
         BadInput: if a file is missing or a number makes no sense.
@@ -211,11 +213,12 @@ def list_jobs(
                 raise BadInput(f"{path} does not exist (the working folder is {Path.cwd()})")
         arguments = [f"--config={path}" for path in files]
         if steps:
+            length = round(steps * longer(files)) if in_proportion else steps
             # 20 points to a curve, and about three rows of training error to each.
             arguments += [
-                f"--trainer.max_steps={steps}",
-                f"--trainer.val_check_interval={max(1, steps // 20)}",
-                f"--trainer.log_every_n_steps={max(1, min(100, steps // 60))}",
+                f"--trainer.max_steps={length}",
+                f"--trainer.val_check_interval={max(1, length // 20)}",
+                f"--trainer.log_every_n_steps={max(1, min(100, length // 60))}",
             ]
         if data:
             arguments.append(f"--data.root={data}")
