@@ -57,8 +57,8 @@ def choice_notes(group: Group) -> list[str]:
         "The paper's: experiments/cifar10/table6/resnet20.yaml"
         + (f", test error {percent(ours)} %." if (ours := group.errors("")) else ".")
         + " Effect: the test error less that, with its 95 % interval, paired by seed. p: of the paired t-test, "
-        f"corrected for {tested or len(CHOICES)} choices (Holm). Seeds to see {POINTS}: about so many show a difference "
-        f"of {POINTS} points in four of five comparisons, at the spread of these.",
+        f"corrected for {tested or len(CHOICES)} choices (Holm). Seeds to see {POINTS}: about so many show a "
+        f"difference of {POINTS} points in four of five comparisons, at the spread of these.",
         "One seed gives the same initial weights, the same order of images and the same crops and flips to all rows, "
         "with three exceptions: 45,000 images have an order of their own; where the last batch is kept, each epoch is "
         "one iteration longer, and what follows comes later; of the recipes, keras begins with other weights.",
