@@ -46,7 +46,7 @@ def effect_cells(effect: Effect | None) -> dict[str, str]:
     needed = effect.difference.seeds_needed if effect else None
     return {
         "Effect, points": str(effect.difference) if effect else NOTHING,
-        "p": f"{effect.p:.2g}" if effect and tested else NOTHING,
+        "p (Holm)": f"{effect.p:.2g}" if effect and tested else NOTHING,
         "Verdict": verdict(effect),
         "Seeds": str(effect.difference.seeds) if effect else NOTHING,
         f"Seeds to see {POINTS}": str(needed or NOTHING),

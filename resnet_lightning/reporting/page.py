@@ -111,10 +111,16 @@ def _list(runs: Sequence[Run]) -> dict[str, list[Listed]]:
             number += 1
             path = run.folder / "config.yaml"  # weights of others have none
             config = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-            name = name_of(run) if run.weights else f"{name_of(run)}, seed {run.seed}"
+            name = name_of(run) if run.weights else f"{told_apart(run, group)}, seed {run.seed}"
             listed = Listed(number, name, name_of(run), run.folder, config, {"Run": name, **_cells(run)})
             found.setdefault(setting.title, []).append(listed)
     return found
+
+
+def told_apart(run: Run, group: Sequence[Run]) -> str:
+    """A run's network, with its experiment if others of these runs have such a network too."""
+    several = {other.experiment for other in group if name_of(other) == name_of(run)}
+    return name_of(run) + (f" ({Path(run.experiment).name})" if len(several) > 1 else "")
 
 
 def _parts(tables: Sequence[Table], figures: Sequence[Picture], listed: Mapping[str, Sequence[Listed]]) -> list[Part]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import stdev
 from typing import Any
 
 from resnet_lightning.reporting.cells import NOTHING, published_error
 from resnet_lightning.runs.reading import paper
-from resnet_lightning.studies.choices import BEST, CHOICES, RECIPES, Group, percent, words
+from resnet_lightning.studies.choices import BEST, CHOICES, RECIPES, Group, percent
 
 
 def recipe_rows(group: Group) -> list[dict[str, str]]:
@@ -69,21 +69,30 @@ def recipe_notes(group: Group) -> list[str]:
 
 
 def explained(group: Group) -> str:
-    """How far apart the errors of the recipes are that were trained here: published, measured, and added up."""
-    rows, theirs = paper()["reimplementations"]["rows"].values(), paper()["table6_cifar10"]["resnet"][20]["error"]
-    errors = {row["recipe"]: row["error"][20] for row in rows if row.get("recipe") and 20 in row["error"]}
+    """How much of what is published the recipes explain that were trained here, and their choices added up."""
+    rows, theirs = paper()["reimplementations"]["rows"], paper()["table6_cifar10"]["resnet"][20]["error"]
     known = {
-        name: (error - theirs, measured.mean, added.mean)
-        for name, error in errors.items()
-        if (measured := group.effect(name, BEST in RECIPES[name])) and (added := group.added_up(RECIPES[name]))
+        by: (row["error"][20] - theirs, measured.mean, added.mean)
+        for by, row in rows.items()
+        if (recipe := row.get("recipe")) and 20 in row["error"]
+        if (measured := group.effect(recipe, BEST in RECIPES[recipe])) and (added := group.added_up(RECIPES[recipe]))
     }
-    if not known:
+    if not known or not group.full:  # shortened runs say nothing of published errors
         return ""
-    published, measured, added = (max(0.0, *values) - min(0.0, *values) for values in zip(*known.values(), strict=True))
-    said = (
-        f"The errors of the paper and of {', '.join(map(words, known))} are {published:.2f} points apart as published, "
-        f"{measured:.2f} as measured here, and {added:.2f} by their choices added up"
+    published, ours, sums = zip(*known.values(), strict=True)
+    return (
+        f"How the published errors of {', '.join(known)} differ from the paper's: the same recipes, trained here, "
+        f"explain {share(published, ours)}, and their choices, added up, {share(published, sums)} (of the sum of "
+        "squares)."
     )
-    if not group.full:
-        return f"{said}. The last two are of other images or shorter runs than the first."
-    return f"{said}: single choices account for {100 * added / published:.0f} % of the published spread."
+
+
+def share(published: Sequence[float], found: Sequence[float]) -> str:
+    """How much of the squared differences (points) is explained by others, in words.
+
+    >>> share([-0.5, 0.5], [-0.5, 0.0]), share([-0.5], [0.1])
+    ('50 %', 'nothing')
+    """
+    left = sum((one - other) ** 2 for one, other in zip(published, found, strict=True))
+    explained = 1 - left / sum(one**2 for one in published)
+    return f"{100 * explained:.0f} %" if explained > 0 else "nothing"

@@ -140,6 +140,36 @@ def test_a_saved_position_goes_on_exactly(stop: int) -> None:
     assert identical(rest, undisturbed[stop:])
 
 
+def test_a_kept_last_batch_has_what_is_left() -> None:
+    images = numbered(26)
+    dropped, kept = (TrainingBatches(images, 4, seed=0, flip=True, drop_last=drop) for drop in (True, False))
+    assert (len(dropped), len(kept)) == (6, 7)
+    for epoch in range(2):
+        without, whole = list(dropped), list(kept)
+        assert identical(whole[:6], without)  # the epoch is the same but for its end
+        assert [len(labels) for _, labels in whole] == [4] * 6 + [2]
+        assert sorted(int(label) for _, labels in whole for label in labels) == list(range(26)), epoch
+    assert len(TrainingBatches(numbered(24), 4, 0, True, drop_last=False)) == 6  # nothing is left
+
+
+@pytest.mark.parametrize("stop", [6, 7, 8])
+def test_a_position_at_a_kept_last_batch_goes_on_exactly(stop: int) -> None:
+    undisturbed = epochs_of(TrainingBatches(images := numbered(26), 4, 0, True, drop_last=False), 2)
+    resumed = TrainingBatches(images, 4, 0, True, drop_last=False)
+    resumed.load_state_dict({"batches": stop})
+    assert identical(epochs_of(resumed, 2 - stop // 7), undisturbed[stop:])
+
+
+def test_devices_share_a_kept_last_batch_evenly_or_not_at_all() -> None:
+    images = numbered(26)
+    whole = list(TrainingBatches(images, 8, 0, True, drop_last=False))
+    ranks = [list(TrainingBatches(images, 8, 0, True, rank, 2, drop_last=False)) for rank in range(2)]
+    for (_, labels), (_, first), (_, second) in zip(whole, *ranks, strict=True):
+        assert len(first) == len(second) and torch.equal(torch.cat((first, second)), labels)
+    with pytest.raises(BadInput, match="batch_size 2: it is shared by 4 devices"):
+        TrainingBatches(images, 8, 0, True, 0, 4, drop_last=False)
+
+
 @pytest.mark.parametrize("world_size", [2, 4])
 def test_processes_share_every_training_batch(world_size: int) -> None:
     images = numbered(26)

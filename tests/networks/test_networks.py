@@ -1,6 +1,7 @@
 """The networks against the paper's counts and against slow, obvious versions of their parts (sections 3 and 4.2)."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -61,6 +62,20 @@ def test_option_a_takes_every_second_pixel_and_adds_zero_channels(size: tuple[in
     assert torch.equal(out, expected)
 
 
+@pytest.mark.parametrize("new", [4, 5])
+def test_the_zeros_of_option_a_can_be_around(new: int) -> None:
+    x = torch.randn(2, 3, 4, 6)
+    expected = torch.zeros(2, 3 + new, 2, 3)
+    for channel in range(3):
+        expected[:, 2 + channel] = x[:, channel, ::2, ::2]
+    assert torch.equal(ZeroPadding(new, stride=2, zeros="around")(x), expected)
+    shortcuts = [block.downsample for block in blocks_of(cifar_resnet(20, zeros="around"))]
+    across = [shortcut(torch.ones(1, 16 * 2**stage, 2, 2)) for stage, shortcut in enumerate(shortcuts[3::3])]
+    for stage, out in enumerate(across):  # the channels that there are lie in the middle half
+        quarter = 8 * 2**stage
+        assert out.flatten().tolist() == [0.0] * quarter + [1.0] * 2 * quarter + [0.0] * quarter
+
+
 @pytest.mark.parametrize(("channels", "stride"), [(4, 1), (8, 2)])
 @pytest.mark.parametrize("option", OPTIONS)
 def test_a_block_is_its_equation(option: Shortcut, channels: int, stride: int) -> None:
@@ -107,6 +122,21 @@ def test_he_initialisation() -> None:
             assert weight.std().item() == pytest.approx(math.sqrt(2 / weight[0].numel()), rel=0.05), name
 
 
+def test_fan_out_scales_what_fan_in_has_drawn() -> None:
+    networks = []
+    for fan in ("in", "out"):
+        torch.manual_seed(0)
+        networks.append(cifar_resnet(20, "B", fan=fan))
+    for (name, one), other in zip(networks[0].named_parameters(), networks[1].parameters(), strict=True):
+        if one.dim() < 4:
+            assert torch.equal(one, other), name
+            continue
+        outputs, inputs, height, width = one.shape
+        torch.testing.assert_close(other, one * math.sqrt(inputs / outputs), msg=name)
+        if one.numel() > 4000:
+            assert other.std().item() == pytest.approx(math.sqrt(2 / (height * width * outputs)), rel=0.05), name
+
+
 @pytest.mark.parametrize("segments", [1, 4, 9])
 def test_checkpointed_segments_compute_the_same(segments: int) -> None:
     images, labels = torch.randn(4, 3, 16, 16), torch.tensor([0, 1, 2, 3])
@@ -131,6 +161,13 @@ def test_checkpointed_segments_compute_the_same(segments: int) -> None:
 
 def test_the_smallest_depth() -> None:
     assert len(blocks_of(cifar_resnet(8))) == 3
+
+
+@pytest.mark.parametrize("wrong", [{"zeros": "before"}, {"fan": "fan_out"}])
+def test_unknown_zeros_or_fan(wrong: dict[str, Any]) -> None:
+    [(name, value)] = wrong.items()
+    with pytest.raises(BadInput, match=f"{name} '{value}': expected"):
+        cifar_resnet(20, **wrong)
 
 
 @pytest.mark.parametrize(("depth", "shortcut"), [(21, "A"), (2, "A"), (-4, "A"), (0, "none"), (20, "D"), (20, "")])

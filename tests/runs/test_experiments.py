@@ -13,8 +13,8 @@ EXPERIMENTS = REPOSITORY / "experiments"
 ALL = sorted(
     path.relative_to(REPOSITORY)
     for path in EXPERIMENTS.rglob("*.yaml")
-    # Those of other papers: tests/studies/test_family.py.
-    if path.stem != "base" and path.parent.name not in ("clusters", "family", "preactivation")
+    # Those of other papers: tests/studies/test_family_study.py; of other protocols: tests/studies/test_protocols.py.
+    if path.stem != "base" and path.parent.name not in ("clusters", "family", "preactivation", "protocols")
 )
 
 
