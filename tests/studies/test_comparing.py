@@ -52,7 +52,9 @@ def test_a_comparison_trains_what_is_missing_and_reports(tiny: Path, capsys: pyt
     with Path("reports", f"{stem}.csv").open(encoding="utf-8") as file:
         plain, residual = csv.DictReader(file)
     assert plain["Parameters"] == "75,290" and plain["Seeds"] == residual["Seeds"] == "2"
-    errors = [[result(path.parent)["test_error"] for path in folders if name in str(path)] for name in ("plain", "res")]
+    errors = [
+        [result(path.parent)["test_error"] for path in folders if name in str(path)] for name in ("plain", "resnet")
+    ]
     assert residual["Difference, paired"].startswith(f"{mean(errors[1]) - mean(errors[0]):+.2f}")
 
 

@@ -60,7 +60,9 @@ def p_value(p: float) -> str:
 def verdict(baseline: str, name: str, test: Test, images: str) -> str:
     """What a difference means, in one sentence."""
     by_pairs = test.by_pairs
-    points = f"{abs(by_pairs.mean):.2f} points {'lower' if by_pairs.mean < 0 else 'higher'} than that of {baseline}"
+    far = f"{abs(by_pairs.mean):.2f}"
+    points = f"{far} points {'lower' if by_pairs.mean < 0 else 'higher'} than" if float(far) else "as high as"
+    points += f" that of {baseline}"
     if by_pairs.interval is None:
         return (
             f"The {images} error of {name} is {points} with each of {by_pairs.seeds} seeds: without any spread, no "
