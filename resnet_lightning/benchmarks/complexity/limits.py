@@ -1,0 +1,68 @@
+"""What this machine can do at most: a large matrix product, a large copy; and our CIFAR networks' convolutions."""
+
+from statistics import median
+from typing import Any
+
+import torch
+from torch.nn.functional import conv2d
+from torch.utils.benchmark import Timer
+
+from resnet_lightning.benchmarks.complexity.measuring import default_device
+from resnet_lightning.training.devices import fastest_safe_precision
+
+SIDE = {"cpu": 2048}  # of the matrices; others have 8192
+COPIED = 2**28  # bytes, more than any cache holds
+SECONDS = 2.0  # about, of each measurement
+CONVOLUTIONS = ((16, 32), (32, 16), (64, 8))  # channels and width of the stages of section 4.2
+BATCH = 128
+
+
+def limits(threads: int, seconds: float = SECONDS) -> dict[str, Any]:
+    """The machine's limits, and how near to them the 3×3 convolutions of the CIFAR-10 networks come.
+
+    Returns:
+        flops (operations per second, two for a multiply-add, of a float32 matrix product), bandwidth (bytes per second
+        read and written by a copy), convolutions (for each type and stage: operations per second, and those of a
+        matrix product of the same type).
+    """
+    torch.set_num_threads(threads)
+    device = default_device()
+    types = {"float32": torch.float32}
+    if fastest_safe_precision("auto") == "bf16-mixed":
+        types["bfloat16"] = torch.bfloat16
+    products = {name: matrix_product(device, kind, threads, seconds) for name, kind in types.items()}
+    convolutions = [
+        {"type": name, "channels": channels, "width": width, "matrix_flops": products[name]}
+        | {"flops": convolution(device, kind, channels, width, threads, seconds)}
+        for name, kind in types.items()
+        for channels, width in CONVOLUTIONS
+    ]
+    source = torch.ones(COPIED // 4, device=device)
+    target = torch.empty_like(source)
+    copying = typical("target.copy_(source)", {"target": target, "source": source}, threads, seconds)
+    return {"flops": products["float32"], "bandwidth": 2 * COPIED / copying, "convolutions": convolutions}
+
+
+def matrix_product(device: torch.device, kind: torch.dtype, threads: int, seconds: float) -> float:
+    side = SIDE.get(device.type, 8192)
+    left, right = (torch.randn(side, side, device=device).to(kind) for _ in range(2))
+    return 2 * side**3 / typical("left @ right", {"left": left, "right": right}, threads, seconds)
+
+
+def convolution(
+    device: torch.device, kind: torch.dtype, channels: int, width: int, threads: int, seconds: float
+) -> float:
+    """Operations per second of an evaluation, channels last as `fit` has it."""
+    form = {"device": device, "dtype": kind}
+    images = torch.randn(BATCH, channels, width, width, **form).contiguous(memory_format=torch.channels_last)
+    weights = torch.randn(channels, channels, 3, 3, **form).contiguous(memory_format=torch.channels_last)
+    names = {"conv2d": conv2d, "images": images, "weights": weights}
+    operations = 2 * BATCH * width**2 * channels**2 * 9
+    return operations / typical("conv2d(images, weights, padding=1)", names, threads, seconds)
+
+
+def typical(statement: str, names: dict[str, Any], threads: int, seconds: float) -> float:
+    """The median time (s)."""
+    timer = Timer(statement, globals=names, num_threads=threads)
+    timer.timeit(1)
+    return median(timer.blocked_autorange(min_run_time=seconds / 2).times)
