@@ -12,6 +12,7 @@
 #   SUBMIT=file.yaml   send the runs to a cluster, such as experiments/clusters/slurm.yaml
 #   PRINT=1            run nothing: print one command line for each run that is missing
 #   WEIGHTS=folder     of tables 3 to 5: evaluate torchvision's weight files instead of training
+# Variables of complexity: ONLY="alexnet resnet50", ADD="mine.Network mine.yaml", BATCHES="1 8", AGAINST=results/...json
 # Other variables: STUDY of report, keep and dashboard, CONFIG and ARGS of fit, PYTHON that makes .venv
 
 VENV := .venv
@@ -29,7 +30,7 @@ options = $(if $(DATA),--data "$(DATA)") $(if $(SEEDS),--seeds $(SEEDS)) $(if $(
 
 BASE = $(firstword $(wildcard $(dir $(CONFIG))base.yaml $(dir $(CONFIG))../base.yaml))
 
-.PHONY: help setup $(STUDIES) report keep dashboard watch plan fit bench benchinput test faults slurm lint types check
+.PHONY: help setup $(STUDIES) report keep dashboard watch plan fit bench benchinput complexity test faults slurm lint types check
 
 help: ## what every target does
 	@for study in $(STUDIES); do \
@@ -84,6 +85,10 @@ bench: setup ## images per second, beside a plain training loop
 
 benchinput: setup ## images per second that are read from DATA=folder of image files, beside the usual ways
 	@$(RUN) bench-input $(if $(DATA),--data "$(DATA)")
+
+complexity: setup ## operations, memory, time and energy of AlexNet, VGG, ResNets and others, on this device
+	@$(RUN) complexity $(if $(ONLY),--only $(ONLY)) $(if $(ADD),--add $(ADD)) $(if $(BATCHES),--batches $(BATCHES)) \
+		$(if $(AGAINST),--against "$(AGAINST)")
 
 test: setup ## the tests
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal

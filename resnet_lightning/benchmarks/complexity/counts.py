@@ -136,5 +136,3 @@ def from_torchvision(subject: Subject) -> dict[str, Any]:
         "gigamacs": meta["_ops"],
         "file": meta["_file_size"],
     }
-
-

@@ -1,13 +1,13 @@
 """What this machine can do at most: a large matrix product, a large copy; and our CIFAR networks' convolutions."""
 
+from collections.abc import Callable
 from statistics import median
 from typing import Any
 
 import torch
 from torch.nn.functional import conv2d
-from torch.utils.benchmark import Timer
 
-from resnet_lightning.benchmarks.complexity.measuring import default_device
+from resnet_lightning.benchmarks.complexity.measuring import default_device, timed
 from resnet_lightning.training.devices import fastest_safe_precision
 
 SIDE = {"cpu": 2048}  # of the matrices; others have 8192
@@ -39,14 +39,14 @@ def limits(threads: int, seconds: float = SECONDS) -> dict[str, Any]:
     ]
     source = torch.ones(COPIED // 4, device=device)
     target = torch.empty_like(source)
-    copying = typical("target.copy_(source)", {"target": target, "source": source}, threads, seconds)
+    copying = typical(lambda: target.copy_(source), threads, seconds)
     return {"flops": products["float32"], "bandwidth": 2 * COPIED / copying, "convolutions": convolutions}
 
 
 def matrix_product(device: torch.device, kind: torch.dtype, threads: int, seconds: float) -> float:
     side = SIDE.get(device.type, 8192)
     left, right = (torch.randn(side, side, device=device).to(kind) for _ in range(2))
-    return 2 * side**3 / typical("left @ right", {"left": left, "right": right}, threads, seconds)
+    return 2 * side**3 / typical(lambda: left @ right, threads, seconds)
 
 
 def convolution(
@@ -56,13 +56,10 @@ def convolution(
     form = {"device": device, "dtype": kind}
     images = torch.randn(BATCH, channels, width, width, **form).contiguous(memory_format=torch.channels_last)
     weights = torch.randn(channels, channels, 3, 3, **form).contiguous(memory_format=torch.channels_last)
-    names = {"conv2d": conv2d, "images": images, "weights": weights}
     operations = 2 * BATCH * width**2 * channels**2 * 9
-    return operations / typical("conv2d(images, weights, padding=1)", names, threads, seconds)
+    return operations / typical(lambda: conv2d(images, weights, padding=1), threads, seconds)
 
 
-def typical(statement: str, names: dict[str, Any], threads: int, seconds: float) -> float:
+def typical(work: Callable[[], Any], threads: int, seconds: float) -> float:
     """The median time (s)."""
-    timer = Timer(statement, globals=names, num_threads=threads)
-    timer.timeit(1)
-    return median(timer.blocked_autorange(min_run_time=seconds / 2).times)
+    return median(timed(work, seconds, threads)["times"])

@@ -1,20 +1,22 @@
 """One network's times, memory and energy in one round, in a process of its own, within a number of seconds."""
 
+import logging
 import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.utils.benchmark import Timer
 
 from resnet_lightning.benchmarks.complexity.energy import Joules, find_meter
 from resnet_lightning.benchmarks.complexity.networks import Subject
 
 FORWARD = 0.65  # of the seconds; the training step has the rest
+MOST = 30  # times that are kept of one round
 TRAINING_BATCHES = (16, 8, 4, 2)  # the largest that fits; batch normalisation needs two images
 
 
@@ -45,8 +47,11 @@ def measure(subject: Subject, batches: Sequence[int], fixed: bool, seconds: floa
         started = time.perf_counter()
         images = torch.randn(batch, 3, subject.size, subject.size, device=device)
         share = left / (len(batches) - place)
-        with torch.inference_mode():
-            forward[str(batch)] = timed(lambda images=images: network(images), share / 2, threads, joules)
+        try:
+            with torch.inference_mode():
+                forward[str(batch)] = timed(partial(network, images), share, threads, joules)
+        except torch.OutOfMemoryError:
+            break
         forward[str(batch)]["peak"] = peak_memory(device) - before
         expected = min(forward[str(batch)]["times"]) / batch
         left -= time.perf_counter() - started
@@ -54,19 +59,23 @@ def measure(subject: Subject, batches: Sequence[int], fixed: bool, seconds: floa
     batch = fits[0] if fits else TRAINING_BATCHES[-1]
     images = torch.randn(batch, 3, subject.size, subject.size, device=device)
     step = training_step(network, images, classes)
-    training = {"batch": batch, **timed(step, (1 - FORWARD) * seconds / 2, threads, None)}
+    training = {"batch": batch, **timed(step, (1 - FORWARD) * seconds / 2, threads)}
     training["peak"] = peak_memory(device) - before
     return {"forward": forward, "left_out": [b for b in batches if str(b) not in forward], "training": training}
 
 
-def timed(work: Callable[[], Any], seconds: float, threads: int, joules: Joules | None) -> dict[str, Any]:
-    """Times (s) of the work, after it was done once to warm up; and watts, if the energy is known."""
+def timed(work: Callable[[], Any], seconds: float, threads: int, joules: Joules | None = None) -> dict[str, Any]:
+    """Times (s) of the work, once or for some seconds, and the mean power (W), if the machine tells its energy."""
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # warns on import where no GPU is
+    from torch.utils.benchmark import Timer
+
     timer = Timer("work()", globals={"work": work}, num_threads=threads)
-    work()
-    began, used = time.perf_counter(), joules() if joules else 0.0
-    times = timer.blocked_autorange(min_run_time=seconds).times
+    began, used, times = time.perf_counter(), joules() if joules else 0.0, []
+    while not times or time.perf_counter() - began < seconds:
+        # Without a least time it does the work once to warm up, and measures it once.
+        times += timer.blocked_autorange(min_run_time=0).times
     watts = {"watts": (joules() - used) / (time.perf_counter() - began)} if joules else {}
-    return {"times": [float(f"{value:.4g}") for value in times[:50]], **watts}
+    return {"times": [float(f"{value:.4g}") for value in times[:MOST]], **watts}
 
 
 def training_step(network: nn.Module, images: Tensor, classes: int) -> Callable[[], None]:

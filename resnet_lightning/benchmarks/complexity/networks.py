@@ -29,6 +29,7 @@ class Subject(NamedTuple):
         weights: torchvision's name of the weights whose metadata (accuracy, parameters, operations) is of this very
             network; empty if there are none.
         size: height and width of an image, pixels.
+        own: whether it is of the user's own, and may have changed.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Subject(NamedTuple):
     settings: dict[str, Any] = {}
     weights: str = ""
     size: int = 224
+    own: bool = False
 
     def build(self) -> nn.Module:
         """The network, newly initialised.
@@ -141,7 +143,7 @@ def own(given: str) -> Subject:
         return from_experiment(Path(given))
     if "." not in given:
         raise BadInput(f"--add {given}: expected a dotted path, such as mine.Network, or an experiment's YAML file")
-    subject = Subject(given, given)
+    subject = Subject(given, given, own=True)
     name = inspection.name(subject.build())
     return subject._replace(name=name)
 
@@ -155,7 +157,7 @@ def from_experiment(path: Path) -> Subject:
     run = prepared(path)
     if not hasattr(run.data, "image_size"):
         raise BadInput(f"{path}: its data, {type(run.data).__name__}, does not say the image_size")
-    return Subject(inspection.name(run.model.network), str(path), size=run.data.image_size)
+    return Subject(inspection.name(run.model.network), str(path), size=run.data.image_size, own=True)
 
 
 def prepared(path: Path) -> PreparedRun:

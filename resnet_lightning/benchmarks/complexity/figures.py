@@ -1,0 +1,216 @@
+"""The lecture's pictures: accuracy by network, accuracy against a cost, and times and power by batch size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from resnet_lightning.benchmarks.complexity.results import Result, front
+from resnet_lightning.reporting.colours import OTHER_FAMILIES
+from resnet_lightning.reporting.curves import LABEL_SIZE, TEXT_SIZE, quiet, spread
+
+if TYPE_CHECKING:  # matplotlib is imported when something is drawn
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH = 7.0  # inches, that of a printed page's text
+RULE = "#888888"
+LARGEST, AREA = 1.5e8, 900.0  # so many parameters have this area (square points)
+
+
+def colours(results: Sequence[Result]) -> dict[str, str]:
+    """One for each family of networks: what stands before the depth in their names."""
+    families = dict.fromkeys(family(result) for result in results)
+    shades = ("#0072B2", "#D55E00", "#000000", *OTHER_FAMILIES)
+    own = {name: shades[number % len(shades)] for number, name in enumerate(families)}
+    return {result.name: own[family(result)] for result in results}
+
+
+def family(result: Result) -> str:
+    return result.name.partition("-")[0].partition(" ")[0]
+
+
+def accuracy_by_network(results: Sequence[Result]) -> Figure | None:
+    """Bars, the most accurate one on top; marks are the published accuracy."""
+    known = sorted((r for r in results if r.accuracy is not None), key=lambda result: result.accuracy or 0)
+    if not known:
+        return None
+    axes = new_axes(0.9 + 0.19 * len(known))
+    shades = colours(results)
+    bars = axes.barh([result.name for result in known], [result.accuracy or 0 for result in known], height=0.7)
+    for place, (bar, result) in enumerate(zip(bars, known, strict=True)):
+        bar.set_color(shades[result.name])
+        axes.text(result.accuracy or 0, place, f" {result.accuracy:.1f}", va="center", fontsize=LABEL_SIZE)
+    published = [(100 - result.published, place) for place, result in enumerate(known) if result.published is not None]
+    if published:
+        values, places = zip(*published, strict=True)
+        axes.plot(values, places, "|", color="white", markersize=8, markeredgewidth=1.6)
+    lowest = min(result.accuracy or 0 for result in known)
+    axes.set_xlim(max(0.0, 5 * (lowest // 5) - 5), None)
+    axes.set_ylim(-0.6, len(known) - 0.4)
+    axes.set_xlabel("top-1 accuracy of one centre crop (%); white: published", fontsize=TEXT_SIZE)
+    quiet(axes)
+    axes.grid(visible=False, axis="y")
+    return figure_of(axes)
+
+
+def accuracy_against(
+    results: Sequence[Result], cost: Callable[[Result], float], words: str, areas: bool = False
+) -> Figure | None:
+    """A point for each network; those on the Pareto front are joined.
+
+    Args:
+        areas: whether a point's area is the number of parameters.
+    """
+    known = [result for result in results if result.accuracy is not None]
+    if not known:
+        return None
+    axes, shades = new_axes(5.0), colours(results)
+    places = [cost(result) for result in known]
+    heights = [float(result.accuracy or 0) for result in known]
+    sizes = [AREA * r.counts["parameters"] / LARGEST if areas else 18.0 for r in known]
+    points = axes.scatter(places, heights, sizes, [shades[result.name] for result in known], alpha=0.55, linewidth=0)
+    best = front(known, cost)
+    axes.plot(
+        [cost(r) for r in best],
+        [r.accuracy for r in best],
+        "--",
+        color=RULE,
+        linewidth=0.9,
+        zorder=0,
+        label="Pareto front",
+    )
+    axes.set_xscale("log")
+    axes.margins(x=0.12, y=0.1)
+    axes.set_xlabel(words, fontsize=TEXT_SIZE)
+    axes.set_ylabel("top-1 accuracy (%)", fontsize=TEXT_SIZE)
+    if areas:
+        for parameters in (5e6, 5e7):
+            label = f"{parameters / 1e6:.0f} million parameters"
+            axes.scatter([], [], AREA * parameters / LARGEST, RULE, alpha=0.55, linewidth=0, label=label)
+    axes.legend(fontsize=LABEL_SIZE, frameon=False, loc="lower right", labelspacing=1.2)
+    plain_numbers(axes)
+    quiet(axes)
+    label_points(axes, known, places, heights, shades, points)
+    return figure_of(axes)
+
+
+def label_points(
+    axes: Axes,
+    known: Sequence[Result],
+    places: list[float],
+    heights: list[float],
+    shades: dict[str, str],
+    points: object,
+) -> None:
+    """Names beside the points, none over another or over a point."""
+    from adjustText import adjust_text
+
+    figure_of(axes).canvas.draw()
+    texts = [
+        axes.text(place, height, result.name, fontsize=LABEL_SIZE - 0.5, color=shades[result.name])
+        for place, height, result in zip(places, heights, known, strict=True)
+    ]
+    arrows = {"arrowstyle": "-", "color": RULE, "linewidth": 0.5}
+    # A number of steps, so that the same results give the same figure.
+    adjust_text(texts, places, heights, ax=axes, objects=points, iter_lim=400, expand=(1.15, 1.4), arrowprops=arrows)
+
+
+def by_batch(results: Sequence[Result], value: Callable[[Result, int], float], words: str) -> Figure:
+    """A line for each network, with its name on the right."""
+    axes, shades = new_axes(1.2 + 0.165 * len(results)), colours(results)
+    figure_of(axes).subplots_adjust(0.09, 0.1, 0.76, 0.98)
+    styles = ("-", "--", ":", "-.")
+    seen: dict[str, int] = {}
+    ends = []
+    for result in results:
+        values = [value(result, batch) for batch in result.batches]
+        number = seen[family(result)] = seen.get(family(result), -1) + 1
+        style = styles[number % len(styles)]
+        axes.plot(result.batches, values, style, marker=".", markersize=4, color=shades[result.name], linewidth=1.1)
+        ends.append((values[-1], result.batches[-1], result.name))
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    batches = sorted({batch for result in results for batch in result.batches})
+    axes.set_xticks(batches, [f"{batch}" for batch in batches])
+    axes.set_xlabel("batch size", fontsize=TEXT_SIZE)
+    axes.set_ylabel(words, fontsize=TEXT_SIZE)
+    plain_numbers(axes, x=False)
+    quiet(axes)
+    name_lines(axes, sorted(ends), shades)
+    return figure_of(axes)
+
+
+def name_lines(axes: Axes, ends: Sequence[tuple[float, int, str]], shades: dict[str, str]) -> None:
+    """Names to the right of the axes, each joined to the end of its line (value, batch size, name; rising)."""
+    low, high = np.log(axes.get_ylim())
+    shares = [float((np.log(value) - low) / (high - low)) for value, _, _ in ends]
+    gap = 1.3 * LABEL_SIZE / (axes.get_window_extent().height * 72 / figure_of(axes).dpi)
+    for (value, batch, name), place in zip(ends, spread(shares, gap, 0.0, 1.0), strict=True):
+        axes.annotate(
+            name,
+            (batch, value),
+            (1.06, place),
+            textcoords="axes fraction",
+            color=shades[name],
+            fontsize=LABEL_SIZE,
+            verticalalignment="center",
+            annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": shades[name],
+                "linewidth": 0.4,
+                "alpha": 0.6,
+                "shrinkA": 1,
+                "shrinkB": 2,
+            },
+        )
+
+
+def density(results: Sequence[Result]) -> Figure | None:
+    """Accuracy per operation, and per parameter."""
+    from matplotlib.figure import Figure
+
+    known = [result for result in results if result.accuracy is not None]
+    if not known:
+        return None
+    figure = Figure(figsize=(WIDTH, 0.9 + 0.18 * len(known)), layout="constrained")
+    shades = colours(results)
+    for axes, unit, words in zip(
+        figure.subplots(1, 2), ("macs", "parameters"), ("% per 1e9 multiply-adds", "% per 1e6 parameters"), strict=True
+    ):
+        scale = 1e9 if unit == "macs" else 1e6
+        shares = sorted((float(r.accuracy or 0) / (r.counts[unit] / scale), r.name) for r in known)
+        axes.barh(
+            [name for _, name in shares], [share for share, _ in shares], 0.7, color=[shades[n] for _, n in shares]
+        )
+        for place, (share, _) in enumerate(shares):
+            axes.text(share, place, f" {share:.3g}", va="center", fontsize=LABEL_SIZE - 0.5)
+        axes.set_ylim(-0.6, len(known) - 0.4)
+        axes.margins(x=0.14)
+        axes.set_xlabel(words, fontsize=TEXT_SIZE)
+        quiet(axes)
+        axes.grid(visible=False, axis="y")
+    return figure
+
+
+def new_axes(height: float) -> Axes:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(WIDTH, height), layout=None if height > 5.5 else "constrained").subplots()
+
+
+def figure_of(axes: Axes) -> Figure:
+    return axes.get_figure(root=True)
+
+
+def plain_numbers(axes: Axes, x: bool = True) -> None:
+    """20 and not 2×10¹."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axis = axes.xaxis if x else axes.yaxis
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
