@@ -38,7 +38,6 @@ def main(arguments: Sequence[str]) -> None:
     against = other_device(options.against, store.path) if options.against else None
     make_folder(KEPT)
     meter, words = find_meter(device)
-    store.contents["energy"] = words
     for line in (*said, *([] if meter else [words])):
         print(line, flush=True)
     fill(store, subjects, options.batches)
@@ -53,9 +52,7 @@ def parse(arguments: Sequence[str]) -> Any:
     """
     parser = jsonargparse.ArgumentParser(exit_on_error=False, allow_abbrev=False, prog="resnet-lightning complexity")
     parser.add_argument("--only", nargs="+", default=[], help="networks of the list, such as alexnet resnet50")
-    parser.add_argument(
-        "--add", nargs="+", default=[], help="networks of your own: dotted paths, experiments' YAML files"
-    )
+    parser.add_argument("--add", nargs="+", default=[], help="your own networks: dotted paths, or experiments' files")
     parser.add_argument("--batches", nargs="+", type=int, default=[], help="batch sizes, all of which are measured")
     parser.add_argument("--against", default="", help="a device's file in results/complexity, to compare with")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="about how long each network is measured")

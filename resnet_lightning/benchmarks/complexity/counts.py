@@ -2,7 +2,6 @@
 
 import math
 import weakref
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -32,7 +31,7 @@ class Traffic(TorchDispatchMode):
     """
 
     def __init__(self, network: nn.Module) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.own = {storage_identity(tensor) for tensor in (*network.parameters(), *network.buffers())}
         self.activations = self.weights = self.peak = self.living = 0
         self.tensors: dict[int, int] = {}  # how many live, by their memory
@@ -112,7 +111,8 @@ def counted(subject: Subject) -> dict[str, Any]:
 
 def follow(network: nn.Module, shape: tuple[int, ...]) -> Traffic:
     """An evaluation on the meta device, followed."""
-    with torch.device("meta"), torch.no_grad(), Traffic(network) as traffic:
+    traffic = Traffic(network)
+    with torch.device("meta"), torch.no_grad(), traffic:
         network(torch.empty(shape))
     return traffic
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from itertools import combinations
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -14,9 +15,11 @@ from resnet_lightning.reporting.curves import LABEL_SIZE, TEXT_SIZE, quiet, spre
 if TYPE_CHECKING:  # matplotlib is imported when something is drawn
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 WIDTH = 7.0  # inches, that of a printed page's text
 RULE = "#888888"
+PUSHES = (0.2, 0.4, 0.7, 1.0, 1.5, 2.0)  # with which names are pushed apart
 LARGEST, AREA = 1.5e8, 900.0  # so many parameters have this area (square points)
 
 
@@ -42,15 +45,16 @@ def accuracy_by_network(results: Sequence[Result]) -> Figure | None:
     bars = axes.barh([result.name for result in known], [result.accuracy or 0 for result in known], height=0.7)
     for place, (bar, result) in enumerate(zip(bars, known, strict=True)):
         bar.set_color(shades[result.name])
-        axes.text(result.accuracy or 0, place, f" {result.accuracy:.1f}", va="center", fontsize=LABEL_SIZE)
+        end = max(result.accuracy or 0, 100 - (result.published or 100))
+        axes.text(end + 0.15, place, f" {result.accuracy:.1f}", va="center", fontsize=LABEL_SIZE)
     published = [(100 - result.published, place) for place, result in enumerate(known) if result.published is not None]
     if published:
         values, places = zip(*published, strict=True)
-        axes.plot(values, places, "|", color="white", markersize=8, markeredgewidth=1.6)
+        axes.plot(values, places, "D", color="white", markersize=3.5, markeredgecolor="black", markeredgewidth=0.7)
     lowest = min(result.accuracy or 0 for result in known)
     axes.set_xlim(max(0.0, 5 * (lowest // 5) - 5), None)
     axes.set_ylim(-0.6, len(known) - 0.4)
-    axes.set_xlabel("top-1 accuracy of one centre crop (%); white: published", fontsize=TEXT_SIZE)
+    axes.set_xlabel("top-1 accuracy of one centre crop (%); white mark: published", fontsize=TEXT_SIZE)
     quiet(axes)
     axes.grid(visible=False, axis="y")
     return figure_of(axes)
@@ -67,21 +71,14 @@ def accuracy_against(
     known = [result for result in results if result.accuracy is not None]
     if not known:
         return None
-    axes, shades = new_axes(5.0), colours(results)
+    axes, shades = new_axes(5.2), colours(results)
     places = [cost(result) for result in known]
     heights = [float(result.accuracy or 0) for result in known]
     sizes = [AREA * r.counts["parameters"] / LARGEST if areas else 18.0 for r in known]
-    points = axes.scatter(places, heights, sizes, [shades[result.name] for result in known], alpha=0.55, linewidth=0)
+    axes.scatter(places, heights, sizes, [shades[result.name] for result in known], alpha=0.55, linewidth=0)
     best = front(known, cost)
-    axes.plot(
-        [cost(r) for r in best],
-        [r.accuracy for r in best],
-        "--",
-        color=RULE,
-        linewidth=0.9,
-        zorder=0,
-        label="Pareto front",
-    )
+    corners = [(cost(result), result.accuracy or 0) for result in best]
+    axes.plot(*zip(*corners, strict=True), "--", color=RULE, linewidth=0.9, zorder=0, label="Pareto front")
     axes.set_xscale("log")
     axes.margins(x=0.12, y=0.1)
     axes.set_xlabel(words, fontsize=TEXT_SIZE)
@@ -93,34 +90,41 @@ def accuracy_against(
     axes.legend(fontsize=LABEL_SIZE, frameon=False, loc="lower right", labelspacing=1.2)
     plain_numbers(axes)
     quiet(axes)
-    label_points(axes, known, places, heights, shades, points)
+    label_points(axes, known, places, heights, shades)
     return figure_of(axes)
 
 
 def label_points(
-    axes: Axes,
-    known: Sequence[Result],
-    places: list[float],
-    heights: list[float],
-    shades: dict[str, str],
-    points: object,
+    axes: Axes, known: Sequence[Result], places: list[float], heights: list[float], shades: dict[str, str]
 ) -> None:
-    """Names beside the points, none over another or over a point."""
+    """Names beside the points, none over another: adjustText pushes them apart, harder until none overlap."""
     from adjustText import adjust_text
 
-    figure_of(axes).canvas.draw()
-    texts = [
-        axes.text(place, height, result.name, fontsize=LABEL_SIZE - 0.5, color=shades[result.name])
-        for place, height, result in zip(places, heights, known, strict=True)
-    ]
     arrows = {"arrowstyle": "-", "color": RULE, "linewidth": 0.5}
-    # A number of steps, so that the same results give the same figure.
-    adjust_text(texts, places, heights, ax=axes, objects=points, iter_lim=400, expand=(1.15, 1.4), arrowprops=arrows)
+    for force in PUSHES:
+        for drawn in list(axes.texts):
+            drawn.remove()
+        figure_of(axes).canvas.draw()
+        texts = [
+            axes.text(place, height, result.name, fontsize=LABEL_SIZE - 0.5, color=shades[result.name])
+            for place, height, result in zip(places, heights, known, strict=True)
+        ]
+        # A number of steps, not seconds, so that the same results give the same figure.
+        forces = {"force_text": (force, force), "iter_lim": 500, "expand": (1.1, 1.3)}
+        adjust_text(texts, places, heights, ax=axes, arrowprops=arrows, **forces)
+        if not overlaps(texts):
+            return
+
+
+def overlaps(texts: Sequence[Text]) -> int:
+    """How many pairs of names lie over each other."""
+    boxes = [text.get_window_extent() for text in texts]
+    return sum(one.overlaps(other) for one, other in combinations(boxes, 2))
 
 
 def by_batch(results: Sequence[Result], value: Callable[[Result, int], float], words: str) -> Figure:
     """A line for each network, with its name on the right."""
-    axes, shades = new_axes(1.2 + 0.165 * len(results)), colours(results)
+    axes, shades = new_axes(max(2.5, 1.2 + 0.165 * len(results)), None), colours(results)
     figure_of(axes).subplots_adjust(0.09, 0.1, 0.76, 0.98)
     styles = ("-", "--", ":", "-.")
     seen: dict[str, int] = {}
@@ -158,14 +162,7 @@ def name_lines(axes: Axes, ends: Sequence[tuple[float, int, str]], shades: dict[
             fontsize=LABEL_SIZE,
             verticalalignment="center",
             annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": shades[name],
-                "linewidth": 0.4,
-                "alpha": 0.6,
-                "shrinkA": 1,
-                "shrinkB": 2,
-            },
+            arrowprops={"arrowstyle": "-", "color": shades[name], "linewidth": 0.4, "alpha": 0.6, "shrinkB": 2},
         )
 
 
@@ -183,9 +180,8 @@ def density(results: Sequence[Result]) -> Figure | None:
     ):
         scale = 1e9 if unit == "macs" else 1e6
         shares = sorted((float(r.accuracy or 0) / (r.counts[unit] / scale), r.name) for r in known)
-        axes.barh(
-            [name for _, name in shares], [share for share, _ in shares], 0.7, color=[shades[n] for _, n in shares]
-        )
+        names = [name for _, name in shares]
+        axes.barh(names, [share for share, _ in shares], 0.7, color=[shades[name] for name in names])
         for place, (share, _) in enumerate(shares):
             axes.text(share, place, f" {share:.3g}", va="center", fontsize=LABEL_SIZE - 0.5)
         axes.set_ylim(-0.6, len(known) - 0.4)
@@ -196,14 +192,15 @@ def density(results: Sequence[Result]) -> Figure | None:
     return figure
 
 
-def new_axes(height: float) -> Axes:
+def new_axes(height: float, layout: Literal["constrained"] | None = "constrained") -> Axes:
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(WIDTH, height), layout=None if height > 5.5 else "constrained").subplots()
+    return Figure(figsize=(WIDTH, height), layout=layout).subplots()
 
 
 def figure_of(axes: Axes) -> Figure:
-    return axes.get_figure(root=True)
+    figure: Figure = axes.figure  # type: ignore[assignment]
+    return figure
 
 
 def plain_numbers(axes: Axes, x: bool = True) -> None:

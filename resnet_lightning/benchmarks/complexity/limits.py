@@ -53,13 +53,15 @@ def convolution(
     device: torch.device, kind: torch.dtype, channels: int, width: int, threads: int, seconds: float
 ) -> float:
     """Operations per second of an evaluation, channels last as `fit` has it."""
-    form = {"device": device, "dtype": kind}
-    images = torch.randn(BATCH, channels, width, width, **form).contiguous(memory_format=torch.channels_last)
-    weights = torch.randn(channels, channels, 3, 3, **form).contiguous(memory_format=torch.channels_last)
+    images, weights = (
+        torch.randn(shape, device=device, dtype=kind).contiguous(memory_format=torch.channels_last)
+        for shape in ((BATCH, channels, width, width), (channels, channels, 3, 3))
+    )
     operations = 2 * BATCH * width**2 * channels**2 * 9
     return operations / typical(lambda: conv2d(images, weights, padding=1), threads, seconds)
 
 
 def typical(work: Callable[[], Any], threads: int, seconds: float) -> float:
     """The median time (s)."""
-    return median(timed(work, seconds, threads)["times"])
+    times: list[float] = timed(work, seconds, threads)["times"]
+    return median(times)

@@ -70,7 +70,8 @@ def timed(work: Callable[[], Any], seconds: float, threads: int, joules: Joules 
     from torch.utils.benchmark import Timer
 
     timer = Timer("work()", globals={"work": work}, num_threads=threads)
-    began, used, times = time.perf_counter(), joules() if joules else 0.0, []
+    began, used = time.perf_counter(), joules() if joules else 0.0
+    times: list[float] = []
     while not times or time.perf_counter() - began < seconds:
         # Without a least time it does the work once to warm up, and measures it once.
         times += timer.blocked_autorange(min_run_time=0).times
@@ -89,7 +90,7 @@ def training_step(network: nn.Module, images: Tensor, classes: int) -> Callable[
         answers = [answer] if isinstance(answer, Tensor) else [one for one in answer if one is not None]
         loss = sum((cross_entropy(one, labels) for one in answers), torch.zeros((), device=images.device))
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
 
     return step

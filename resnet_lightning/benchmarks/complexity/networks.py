@@ -3,9 +3,10 @@
 import importlib
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import nn
 
@@ -19,7 +20,8 @@ MISSING = "Inception-v4 is left out: it comes with timm, which is not installed 
 NOWHERE = "NiN is left out: neither torchvision nor timm has it for ImageNet."
 
 
-class Subject(NamedTuple):
+@dataclass(frozen=True)
+class Subject:
     """A network that is measured.
 
     Args:
@@ -34,7 +36,7 @@ class Subject(NamedTuple):
 
     name: str
     place: str
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = field(default_factory=dict)
     weights: str = ""
     size: int = 224
     own: bool = False
@@ -145,7 +147,7 @@ def own(given: str) -> Subject:
         raise BadInput(f"--add {given}: expected a dotted path, such as mine.Network, or an experiment's YAML file")
     subject = Subject(given, given, own=True)
     name = inspection.name(subject.build())
-    return subject._replace(name=name)
+    return replace(subject, name=name)
 
 
 def from_experiment(path: Path) -> Subject:

@@ -64,10 +64,10 @@ def list_tables(store: Store, results: Sequence[Result], said: Sequence[str]) ->
 
 def list_figures(results: Sequence[Result]) -> dict[tuple[str, str, str], Callable[[], "Figure | None"]]:
     """By the end of the file's name, what is shown, and the table beside which it stands."""
-    batch, known = common_batch(results), [result for result in results if result.accuracy is not None]
-    operations = partial(accuracy_against, known, lambda result: result.counts["macs"] / 1e9)
-    parameters = partial(accuracy_against, known, lambda result: result.counts["parameters"] / 1e6)
-    times = partial(accuracy_against, known, lambda result: 1e3 * result.forward(batch).median)
+    batch = common_batch(results)
+    operations = partial(accuracy_against, results, lambda result: result.counts["macs"] / 1e9)
+    parameters = partial(accuracy_against, results, lambda result: result.counts["parameters"] / 1e6)
+    times = partial(accuracy_against, results, lambda result: 1e3 * result.forward(batch).median)
     found: dict[tuple[str, str, str], Callable[[], Figure | None]] = {
         ("-accuracy", "Top-1 accuracy by network", tables.COUNTED): partial(accuracy_by_network, results),
         ("-operations", "Accuracy against operations; area: parameters", tables.COUNTED): partial(

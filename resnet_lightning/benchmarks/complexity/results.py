@@ -73,7 +73,7 @@ class Result:
 
     def peak(self, batch: int) -> float:
         """MiB of memory that the network and its evaluations, of batches up to this size, took at most."""
-        return median(one["forward"][str(batch)]["peak"] for one in self.rounds) / MIB
+        return float(median(one["forward"][str(batch)]["peak"] for one in self.rounds)) / MIB
 
     def flops(self, batch: int) -> float:
         """Operations per second, two for a multiply-add."""
@@ -91,12 +91,11 @@ class Result:
 
 def results_of(networks: dict[str, Any], subjects: Sequence[Subject]) -> list[Result]:
     """The measured ones of these networks."""
+    found = [(subject, networks[subject.name]) for subject in subjects if subject.name in networks]
     return [
-        Result(
-            subject.name, networks[subject.name]["counts"], networks[subject.name]["rounds"], from_torchvision(subject)
-        )
-        for subject in subjects
-        if networks.get(subject.name, {}).get("rounds")
+        Result(subject.name, network["counts"], network["rounds"], from_torchvision(subject))
+        for subject, network in found
+        if network["rounds"]
     ]
 
 

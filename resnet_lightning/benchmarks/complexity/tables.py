@@ -53,19 +53,18 @@ def counted_table(results: Sequence[Result], said: Sequence[str]) -> Table:
 def counted_notes() -> list[str]:
     vgg = paper()["counts_imagenet"]["vgg"][16]["macs_conv_only"]
     return [
-        "Errors are of one centre crop of 224×224 pixels (Inception: 299×299), one model. Published: by the authors, or by "
-        "those who released the weights: "
+        "Errors are of one centre crop of 224×224 pixels (Inception: 299×299), one model. Published: "
         + paper()["complexity"]["one_crop"]["source"]
-        + ". torchvision's: of its weights "
-        f"(IMAGENET1K_V1; torchvision {torchvision.__version__}, from their metadata). Accuracy below is 100 % less "
-        "torchvision's error, or less the published one where torchvision has no such network.",
-        "Multiply-adds: of convolutions and fully connected layers. What papers print differs where it counts something "
-        f"else: VGG-16 its convolutions alone ({vgg / 1e9:.2f}); ResNet-50 as described in the paper counts to 3.86, not "
-        "3.8; SqueezeNet takes images of 227×227. ResNet-50 to 152 have the stride of a bottleneck on its first 1×1, as the "
-        "paper's; v1.5 has it on the 3×3, as torchvision's.",
-        "Weights: parameters and buffers in float32. Kept for training: activations that the forward pass keeps for the "
-        "backward pass. Peak: weights, and the activations that have to be there at one time. Inception-v3 has its auxiliary "
-        "classifier, GoogLeNet has none.",
+        + f". torchvision's: of its weights IMAGENET1K_V1, from the metadata of torchvision {torchvision.__version__}. "
+        "Accuracy is 100 % less torchvision's error, or less the published one where torchvision has no such network.",
+        "Multiply-adds: of convolutions and fully connected layers. What papers print differs where it counts something"
+        f" else: VGG-16 its convolutions alone ({vgg / 1e9:.2f}); SqueezeNet takes images of 227×227; ResNet-50 as the "
+        "paper describes it counts to 3.86, not 3.8. ResNet-50 to 152 have the stride of a bottleneck on its first 1×1,"
+        " as the paper's; v1.5 has it on the 3×3, as torchvision's.",
+        "Weights: parameters and buffers in float32. Kept for training: activations that the forward pass keeps for the"
+        " backward pass. Peak: weights, and the activations that have to be there at one time. Inception-v3 has its "
+        "auxiliary classifier, GoogLeNet has none.",
+        f"plain-34: the paper has its error of ten crops alone, {paper()['table3_10crop_val']['rows']['plain-34'][0]}.",
         "Pareto front: no network of this table is at least as accurate at a lower cost.",
     ]
 
@@ -107,8 +106,8 @@ def training_table(results: Sequence[Result], energy: str) -> Table:
             row |= {"Power (W)": f"{watts:.1f}", "Energy (J an image)": f"{watts * result.forward(largest).median:.3g}"}
         rows.append(row)
     notes = (
-        "Training step: forward, backward and an update by SGD with momentum. Memory: what the process takes at most, above "
-        "what it takes without the network; the library's own working memory is in it.",
+        "Training step: forward, backward and an update by SGD with momentum. Memory: what the process takes at most, "
+        "above what it takes without the network; the library's own working memory is in it.",
         energy[:1].upper() + energy[1:] + ".",
     )
     return table("Training step, memory and energy", rows, notes)
@@ -139,8 +138,8 @@ def limits_table(results: Sequence[Result], limits: Mapping[str, Any]) -> Table:
         f"With {batch} image{'s' * (batch > 1)}. The limits of this machine in float32: a large matrix product, "
         f"{limits['flops'] / 1e9:,.0f} GFLOP/s (two for a multiply-add); a copy of 256 MiB, "
         f"{limits['bandwidth'] / 1e9:,.1f} GB/s read and written.",
-        "GB/s: all that operations read and write, were there no caches, so that it may exceed the copy. Bound by: the limit "
-        f"that it is nearer to; by neither, if it comes to less than {NEITHER:.0%} of both, as many small operations do.",
+        "GB/s: all that operations read and write, were there no caches, so that it may exceed the copy. Bound by: the "
+        f"limit that it is nearer to; neither, if it comes to less than {NEITHER:.0%} of both, as small operations do.",
     )
     return table("Fraction of the limit", rows, notes)
 
