@@ -75,7 +75,7 @@ def accuracy_against(
     places = [cost(result) for result in known]
     heights = [float(result.accuracy or 0) for result in known]
     sizes = [AREA * r.counts["parameters"] / LARGEST if areas else 18.0 for r in known]
-    axes.scatter(places, heights, sizes, [shades[result.name] for result in known], alpha=0.55, linewidth=0)
+    axes.scatter(places, heights, sizes, [shades[result.name] for result in known], alpha=0.45, linewidth=0)
     best = front(known, cost)
     corners = [(cost(result), result.accuracy or 0) for result in best]
     axes.plot(*zip(*corners, strict=True), "--", color=RULE, linewidth=0.9, zorder=0, label="Pareto front")
@@ -86,7 +86,7 @@ def accuracy_against(
     if areas:
         for parameters in (5e6, 5e7):
             label = f"{parameters / 1e6:.0f} million parameters"
-            axes.scatter([], [], AREA * parameters / LARGEST, RULE, alpha=0.55, linewidth=0, label=label)
+            axes.scatter([], [], AREA * parameters / LARGEST, RULE, alpha=0.45, linewidth=0, label=label)
     axes.legend(fontsize=LABEL_SIZE, frameon=False, loc="lower right", labelspacing=1.2)
     plain_numbers(axes)
     quiet(axes)
@@ -99,14 +99,16 @@ def label_points(
 ) -> None:
     """Names beside the points, none over another: adjustText pushes them apart, harder until none overlap."""
     from adjustText import adjust_text
+    from matplotlib.patheffects import withStroke
 
+    halo = [withStroke(linewidth=1.8, foreground="white")]  # of names that lie on an area, or on the front
     arrows = {"arrowstyle": "-", "color": RULE, "linewidth": 0.5}
     for force in PUSHES:
-        for drawn in list(axes.texts):
+        for drawn in [*axes.texts, *axes.patches]:  # of the push before: names, and what joins them to points
             drawn.remove()
         figure_of(axes).canvas.draw()
         texts = [
-            axes.text(place, height, result.name, fontsize=LABEL_SIZE - 0.5, color=shades[result.name])
+            axes.text(place, height, result.name, size=LABEL_SIZE - 0.5, color=shades[result.name], path_effects=halo)
             for place, height, result in zip(places, heights, known, strict=True)
         ]
         # A number of steps, not seconds, so that the same results give the same figure.
