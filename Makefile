@@ -11,7 +11,7 @@
 #   RETRY=1            try again what has failed before
 #   SUBMIT=file.yaml   send the runs to a cluster, such as experiments/clusters/slurm.yaml
 #   PRINT=1            run nothing: print one command line for each run that is missing
-#   WEIGHTS=folder     of tables 3 to 5: evaluate torchvision's weight files instead of training
+#   WEIGHTS=folder     of tables 3 to 5: evaluate torchvision's weight files instead of training; of complexity: beside
 # Variables of complexity: ONLY="alexnet resnet50", ADD="mine.Network mine.yaml", BATCHES="1 8", AGAINST=results/...json
 # Other variables: STUDY of report, keep and dashboard, CONFIG and ARGS of fit, PYTHON that makes .venv
 
@@ -88,7 +88,7 @@ benchinput: setup ## images per second that are read from DATA=folder of image f
 
 complexity: setup ## operations, memory, time and energy of AlexNet, VGG, ResNets and others, on this device
 	@$(RUN) complexity $(if $(ONLY),--only $(ONLY)) $(if $(ADD),--add $(ADD)) $(if $(BATCHES),--batches $(BATCHES)) \
-		$(if $(AGAINST),--against "$(AGAINST)")
+		$(if $(AGAINST),--against "$(AGAINST)") $(if $(WEIGHTS),--weights "$(WEIGHTS)" --data "$(or $(DATA),data/imagenet)")
 
 test: setup ## the tests
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal

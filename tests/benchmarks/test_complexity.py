@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+import torchvision
+from PIL import Image
 from torch import Tensor, nn
 
+from resnet_lightning.benchmarks.complexity.accuracy import top1
 from resnet_lightning.benchmarks.complexity.counts import counted, follow, from_torchvision
 from resnet_lightning.benchmarks.complexity.energy import rapl
 from resnet_lightning.benchmarks.complexity.figures import accuracy_against
@@ -134,6 +137,23 @@ def test_an_interrupted_command_goes_on(
     assert path.read_bytes() == before and "Two devices" in capsys.readouterr().out
 
 
+def test_accuracy_is_that_of_the_file_on_the_images(tmp_path: Path) -> None:
+    subject = next(subject for subject in KNOWN if subject.name == "SqueezeNet 1.1")
+    network = subject.build().eval()
+    torch.save(network.state_dict(), tmp_path / "weights.pth")
+    noise = torch.Generator().manual_seed(0)
+    images = [torch.randint(256, (224, 224, 3), generator=noise, dtype=torch.uint8) for _ in range(2)]
+    see = torchvision.models.SqueezeNet1_1_Weights.IMAGENET1K_V1.transforms()
+    pictures = [Image.fromarray(image.numpy()) for image in images]
+    with torch.inference_mode():
+        guesses = [int(network(see(picture)[None]).argmax()) for picture in pictures]
+    for number in range(1000):
+        (tmp_path / "val" / f"n{number:08}").mkdir(parents=True)
+    pictures[0].save(tmp_path / "val" / f"n{guesses[0]:08}" / "right.png")
+    pictures[1].save(tmp_path / "val" / f"n{(guesses[1] + 1) % 1000:08}" / "wrong.png")
+    assert top1(subject, tmp_path / "weights.pth", tmp_path / "val") == {"accuracy": 50.0, "images": 2}
+
+
 def made_up(name: str, macs: float, parameters: float, error: float) -> Result:
     return Result(name, {"macs": macs, "parameters": parameters}, [], {"accuracy": 100 - error})
 
@@ -167,6 +187,7 @@ def test_names_lie_apart_in_a_figure_of_all_networks() -> None:
         (["--add", "test_complexity.KNOWN"], "test_complexity.KNOWN cannot be made"),
         (["--add", "missing.yaml"], "missing.yaml"),
         (["--onyl", "alexnet"], "onyl"),
+        (["--weights", "weights"], "--weights and --data belong together"),
     ],
 )
 def test_what_is_wrong_is_named(workplace: Path, refused: Callable[..., str], arguments: list[str], said: str) -> None:

@@ -15,6 +15,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
+from resnet_lightning.benchmarks.complexity.accuracy import measure_accuracies
 from resnet_lightning.benchmarks.complexity.counts import counted
 from resnet_lightning.benchmarks.complexity.energy import find_meter
 from resnet_lightning.benchmarks.complexity.limits import limits
@@ -41,6 +42,8 @@ def main(arguments: Sequence[str]) -> None:
     for line in (*said, *([] if meter else [words])):
         print(line, flush=True)
     fill(store, subjects, options.batches)
+    if options.weights:
+        measure_accuracies(store, subjects, options.weights, options.data)
     report(store, subjects, [*said, words], against)
 
 
@@ -56,7 +59,11 @@ def parse(arguments: Sequence[str]) -> Any:
     parser.add_argument("--batches", nargs="+", type=int, default=[], help="batch sizes, all of which are measured")
     parser.add_argument("--against", default="", help="a device's file in results/complexity, to compare with")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="about how long each network is measured")
+    parser.add_argument("--weights", default="", help="a folder of torchvision's weight files, to test on --data")
+    parser.add_argument("--data", default="", help="ImageNet: a folder with val/<wnid>/*")
     options = parser.parse_args(list(arguments))
+    if bool(options.weights) != bool(options.data):
+        raise BadInput("--weights and --data belong together: files of weights, and the images to test them on")
     if any(batch < 1 for batch in options.batches):
         raise BadInput(f"--batches {' '.join(map(str, options.batches))}: expected numbers of images, 1 or more")
     if not 0 < options.seconds < 3600:

@@ -1,7 +1,7 @@
 """What is known of one network on one device: counted, measured, published; and what follows from it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -29,12 +29,14 @@ class Result:
         counts: see counts.counted.
         rounds: see measuring.measure.
         metadata: see counts.from_torchvision.
+        measured: what accuracy.top1 has found here, if anything.
     """
 
     name: str
     counts: dict[str, Any]
     rounds: list[dict[str, Any]]
     metadata: dict[str, Any]
+    measured: dict[str, Any] = field(default_factory=dict)
 
     @property
     def published(self) -> float | None:
@@ -93,7 +95,9 @@ def results_of(networks: dict[str, Any], subjects: Sequence[Subject]) -> list[Re
     """The measured ones of these networks."""
     found = [(subject, networks[subject.name]) for subject in subjects if subject.name in networks]
     return [
-        Result(subject.name, network["counts"], network["rounds"], from_torchvision(subject))
+        Result(
+            subject.name, network["counts"], network["rounds"], from_torchvision(subject), network.get("measured", {})
+        )
         for subject, network in found
         if network["rounds"]
     ]

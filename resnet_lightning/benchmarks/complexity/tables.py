@@ -28,6 +28,8 @@ def counted_table(results: Sequence[Result], said: Sequence[str]) -> Table:
     for result in results:
         counts, told, printed = result.counts, result.metadata, published_macs(result.name)
         on = [words for words, names in fronts.items() if result.name in names]
+        error = f"{100 - result.measured['accuracy']:.2f}" if result.measured else NOTHING
+        measured = {"Measured %": error} if any(result.measured for result in results) else {}
         per = NOTHING if result.accuracy is None else f"{result.accuracy / (counts['macs'] / 1e9):.1f}"
         density = NOTHING if result.accuracy is None else f"{result.accuracy / (counts['parameters'] / 1e6):.2f}"
         rows.append(
@@ -35,6 +37,7 @@ def counted_table(results: Sequence[Result], said: Sequence[str]) -> Table:
                 "Network": result.name,
                 "Published top-1 error %": NOTHING if result.published is None else f"{result.published:.1f}",
                 "torchvision's %": f"{100 - told['accuracy']:.2f}" if told.get("accuracy") else NOTHING,
+                **measured,
                 "Parameters": f"{counts['parameters']:,}",
                 "Multiply-adds (1e9)": f"{counts['macs'] / 1e9:.3f}",
                 "torchvision's (1e9)": f"{told['gigamacs']:.3f}" if told else NOTHING,
@@ -47,10 +50,10 @@ def counted_table(results: Sequence[Result], said: Sequence[str]) -> Table:
                 "Pareto front": ", ".join(on) or NOTHING,
             }
         )
-    return table("What is counted, for one image", rows, (*counted_notes(), *said), COUNTED)
+    return table("What is counted, for one image", rows, (*counted_notes(results), *said), COUNTED)
 
 
-def counted_notes() -> list[str]:
+def counted_notes(results: Sequence[Result]) -> list[str]:
     vgg = paper()["counts_imagenet"]["vgg"][16]["macs_conv_only"]
     return [
         "Errors are of one centre crop of 224×224 pixels (Inception: 299×299), one model. Published: "
@@ -65,6 +68,10 @@ def counted_notes() -> list[str]:
         " backward pass. Peak: weights, and the activations that have to be there at one time. Inception-v3 has its "
         "auxiliary classifier, GoogLeNet has none.",
         f"plain-34: the paper has its error of ten crops alone, {paper()['table3_10crop_val']['rows']['plain-34'][0]}.",
+        *(
+            f"Measured: on {images:,} images."
+            for images in sorted({r.measured["images"] for r in results if r.measured})
+        ),
         "Pareto front: no network of this table is at least as accurate at a lower cost.",
     ]
 
