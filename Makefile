@@ -28,6 +28,9 @@ options = $(if $(DATA),--data "$(DATA)") $(if $(SEEDS),--seeds $(SEEDS)) $(if $(
 	$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(RETRY),--retry) $(if $(PRINT),--print) \
 	$(if $(SUBMIT),--submit "$(SUBMIT)")
 
+compared = $(if $(ONLY),--only $(ONLY)) $(if $(ADD),--add $(ADD)) $(if $(BATCHES),--batches $(BATCHES)) \
+	$(if $(AGAINST),--against "$(AGAINST)") $(if $(WEIGHTS),--weights "$(WEIGHTS)" --data "$(or $(DATA),data/imagenet)")
+
 BASE = $(firstword $(wildcard $(dir $(CONFIG))base.yaml $(dir $(CONFIG))../base.yaml))
 
 .PHONY: help setup $(STUDIES) report keep dashboard watch plan fit bench benchinput complexity test faults slurm lint types check
@@ -87,8 +90,7 @@ benchinput: setup ## images per second that are read from DATA=folder of image f
 	@$(RUN) bench-input $(if $(DATA),--data "$(DATA)")
 
 complexity: setup ## operations, memory, time and energy of AlexNet, VGG, ResNets and others, on this device
-	@$(RUN) complexity $(if $(ONLY),--only $(ONLY)) $(if $(ADD),--add $(ADD)) $(if $(BATCHES),--batches $(BATCHES)) \
-		$(if $(AGAINST),--against "$(AGAINST)") $(if $(WEIGHTS),--weights "$(WEIGHTS)" --data "$(or $(DATA),data/imagenet)")
+	@$(RUN) complexity $(compared)
 
 test: setup ## the tests
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal
