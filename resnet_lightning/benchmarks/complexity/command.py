@@ -75,9 +75,11 @@ def parse(arguments: Sequence[str]) -> Any:
 def fill(store: Store, subjects: Sequence[Subject], batches: Sequence[int]) -> None:
     """Counts and measures what is not in the store yet; each measurement is written as it is made."""
     threads, seconds = torch.get_num_threads(), store.contents["about"]["seconds"] / ROUNDS
-    for subject in subjects:
-        if subject.name not in store.networks or subject.own:
-            store.count(subject, counted(subject))
+    uncounted = [subject for subject in subjects if subject.own or subject.name not in store.networks]
+    print(f"counting {len(uncounted)} networks, then {ROUNDS} rounds of {len(subjects)} measurements", flush=True)
+    for subject in uncounted:
+        store.count(subject, counted(subject))
+    store.write()
     if "limits" not in store.contents:
         store.contents["limits"] = in_process(limits, threads, min(1.0, seconds))
         store.write()

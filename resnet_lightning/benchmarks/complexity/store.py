@@ -14,7 +14,7 @@ from resnet_lightning.runs.folder import RESULTS, read_json, write_json
 
 KEPT = RESULTS / "complexity"
 ROUNDS = 3  # in which all networks take turns, so that noise hits them alike
-SECONDS = 12.0  # for each network, over all rounds
+SECONDS = 10.0  # for each network, over all rounds
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 CPUINFO = Path("/proc/cpuinfo")
 
