@@ -12,7 +12,8 @@
 #   SUBMIT=file.yaml   send the runs to a cluster, such as experiments/clusters/slurm.yaml
 #   PRINT=1            run nothing: print one command line for each run that is missing
 #   SWEEP=name=1,2,3   every run with each value of a setting, such as model.optimizer.init_args.lr=0.05,0.1,0.2
-#   WEIGHTS=folder     of tables 3 to 5: evaluate torchvision's weight files instead of training
+#   WEIGHTS=folder     of tables 3 to 5: evaluate torchvision's weight files instead of training; of complexity: beside
+# Variables of complexity: ONLY="alexnet resnet50", ADD="mine.Network mine.yaml", BATCHES="1 8", AGAINST=results/...json
 # Other variables: STUDY of study, report, keep and dashboard, A to F of compare, CONFIG and ARGS of fit, NAME, FROM and
 #   ARGS of new, PYTHON that makes .venv
 
@@ -29,9 +30,12 @@ options = $(if $(DATA),--data "$(DATA)") $(if $(SEEDS),--seeds $(SEEDS)) $(if $(
 	$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(RETRY),--retry) $(if $(PRINT),--print) \
 	$(if $(SUBMIT),--submit "$(SUBMIT)") $(if $(SWEEP),--sweep "$(SWEEP)")
 
+compared = $(if $(ONLY),--only $(ONLY)) $(if $(ADD),--add $(ADD)) $(if $(BATCHES),--batches $(BATCHES)) \
+	$(if $(AGAINST),--against "$(AGAINST)") $(if $(WEIGHTS),--weights "$(WEIGHTS)" --data "$(or $(DATA),data/imagenet)")
+
 BASE = $(firstword $(wildcard $(dir $(CONFIG))base.yaml $(dir $(CONFIG))../base.yaml))
 
-.PHONY: help setup $(STUDIES) compare new study report keep dashboard watch plan fit bench benchinput test faults slurm lint types check
+.PHONY: help setup $(STUDIES) compare new study report keep dashboard watch plan fit bench benchinput complexity test faults slurm lint types check
 
 help: ## what every target does
 	@for study in $(STUDIES); do \
@@ -96,6 +100,9 @@ bench: setup ## images per second, beside a plain training loop
 
 benchinput: setup ## images per second that are read from DATA=folder of image files, beside the usual ways
 	@$(RUN) bench-input $(if $(DATA),--data "$(DATA)")
+
+complexity: setup ## operations, memory, time and energy of AlexNet, VGG, ResNets and others, on this device
+	@$(RUN) complexity $(compared)
 
 test: setup ## the tests
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal

@@ -49,6 +49,9 @@ COMMANDS = {
     "dashboard": Command("NAME", "makes workspaces and a report on Weights & Biases", "tracking.dashboard:dashboard"),
     "lesions": Command("", "tests a trained network without each of its blocks", "evaluation.lesions:main"),
     "summary": Command("", "shows what a network is made of, and what it costs", "benchmarks.summary:summary"),
+    "complexity": Command(
+        "", "compares networks by what they cost on this device", "benchmarks.complexity.command:main"
+    ),
     "plan": Command("", "tells how long every study takes, by finished runs", "benchmarks.plan:main"),
     "export": Command("RUN --to FORM", "writes a trained network for other programs", "evaluation.export:main"),
     "ensemble": Command(
