@@ -38,8 +38,8 @@ def complete(chosen: Study, experiments: Sequence[str], options: jsonargparse.Na
         jobs = list_weights(experiments, options.weights, *how, options.data, options["with"])
         whole = carry_out(jobs, options)
     elif experiments:
-        how = (options.data, options.steps, options["with"])
-        jobs = list_jobs(experiments, options.seeds, *how, in_proportion=chosen.in_proportion)
+        length, overlays, in_proportion = options.steps, options["with"], chosen.in_proportion
+        jobs = list_jobs(experiments, options.seeds, options.data, length, overlays, in_proportion=in_proportion)
         whole = carry_out(jobs, options, check=True)
         if chosen.evaluation:
             evaluations = list_evaluations(jobs, chosen.evaluation, chosen.command, options.data)
