@@ -1,6 +1,6 @@
-"""Faster R-CNN (Ren et al., 2015) around a classification network: section 4.3 and appendix A, from torchvision's parts.
+"""Faster R-CNN (Ren et al., 2015) around a classification network (section 4.3 and appendix A).
 
-What differs from the paper is in docs/detection.md.
+Made of torchvision's parts. What differs from the paper is in docs/detection.md.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ RATIOS = (0.5, 1.0, 2.0)  # height by width of the anchors
 CHANNEL_MEAN, CHANNEL_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, until others are taken
 
 
-class FasterRCNN(GeneralizedRCNN):
+class FasterRCNN(GeneralizedRCNN):  # type: ignore[misc]
     """A list of images float32 [3, H, W] in [0, 1], of any size, to losses (training) or boxes, labels and scores.
 
     The images are resized and normalised inside. Labels are from 1 on; 0 is the background.
@@ -109,7 +109,7 @@ class FasterRCNN(GeneralizedRCNN):
         }
 
     def normalise_by(self, mean: torch.Tensor, std: torch.Tensor) -> None:
-        """Mean and standard deviation of the channels [3], as the backbone was trained; they travel with the weights."""
+        """Channels' mean and standard deviation [3], as the backbone was trained; they travel with the weights."""
         for name, values in (("image_mean", mean), ("image_std", std)):
-            vars(self.transform).pop(name, None)  # torchvision has a list there
+            delattr(self.transform, name)  # a list, as torchvision makes it
             self.transform.register_buffer(name, values.clone().float())

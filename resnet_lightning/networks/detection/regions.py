@@ -23,7 +23,7 @@ class RegionPool(nn.Module):
         return self.pool(features["0"].float(), boxes)  # type: ignore[no-any-return]
 
 
-class RegionAlign(MultiScaleRoIAlign):
+class RegionAlign(MultiScaleRoIAlign):  # type: ignore[misc]
     """RoIAlign (He et al., 2017): bilinear interpolation in place of rounding."""
 
     def __init__(self, side: int) -> None:
@@ -42,7 +42,7 @@ def sibling_layers(width: int, num_classes: int) -> FastRCNNPredictor:
     return layers
 
 
-class Regions(RoIHeads):
+class Regions(RoIHeads):  # type: ignore[misc]
     """torchvision's RoIHeads with the loss of Fast R-CNN, which torchvision's has with a beta of 1/9."""
 
     def forward(

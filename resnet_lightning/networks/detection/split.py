@@ -41,7 +41,7 @@ def split(network: nn.Module) -> Halves:
     if all(isinstance(getattr(network, name, None), nn.Module) for name in needed) and len(network.stages) == 4:  # type: ignore[arg-type]
         return split_resnet(network)
     raise BadInput(
-        f"backbone {inspection.name(network)}: expected a network of resnet_lightning.networks.imagenet_resnet, or a VGG"
+        f"backbone {inspection.name(network)}: expected one of resnet_lightning.networks.imagenet_resnet, or a VGG"
     )
 
 
@@ -50,7 +50,7 @@ def split_resnet(network: nn.Module) -> Halves:
     parts = dict(network.named_children())
     conv1 = named(parts, "conv1", "bn1", "relu", "maxpool")
     stages = OrderedDict(conv1=conv1, **{name: parts[name] for name in ("layer1", "layer2", "layer3")})
-    channels, width = (parts[name].get_submodule("0").shapes[1] for name in ("layer3", "layer4"))  # type: ignore[union-attr, index]
+    channels, width = (parts[name].get_submodule("0").shapes[1] for name in ("layer3", "layer4"))  # type: ignore[index]
     head = named(parts, "layer4", "avgpool")
     head.add_module("flatten", nn.Flatten())
     return Halves(nn.Sequential(stages), int(channels), head, 14, int(width))
@@ -68,7 +68,7 @@ def split_vgg(network: VGG) -> Halves:
     *fully_connected, last = network.classifier
     convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
     head = nn.Sequential(nn.Flatten(), *fully_connected)
-    return Halves(nn.Sequential(stages), convolutions[-1].out_channels, head, 7, last.in_features)  # type: ignore[arg-type]
+    return Halves(nn.Sequential(stages), convolutions[-1].out_channels, head, 7, last.in_features)
 
 
 def named(parts: dict[str, nn.Module], *names: str) -> nn.Sequential:
