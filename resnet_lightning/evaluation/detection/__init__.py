@@ -1,0 +1,1 @@
+"""How good are detections? VOC's average precision, and COCO's."""
