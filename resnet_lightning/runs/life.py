@@ -25,6 +25,7 @@ from resnet_lightning.runs.progress import Progress
 from resnet_lightning.runs.record import RunRecord, Tracker
 from resnet_lightning.runs.resume import ExactResume, refuse_other_precision, take_as_many_threads
 from resnet_lightning.runs.stop import StopWhenAsked, interruptible
+from resnet_lightning.runs.trained import read_weights
 from resnet_lightning.runs.trainers import make_trainer
 from resnet_lightning.training.devices import device_name
 from resnet_lightning.training.first_look import try_optimizer
@@ -137,6 +138,8 @@ def check_before_writing(run: PreparedRun, trainer: Trainer) -> None:
         run.data.trainer = trainer  # as Lightning does before it asks for batches
         known = facts(run.config.data.class_path, run.config.data.get("init_args") or {})
         run.model.try_out(run.data, known.classes if known else None)
+        if not run.checkpoint and not checkpoints(run.folder / "checkpoints"):
+            run.model.initialise(read_weights, run.data)
     if trainer.world_size > 1 and not counts_itself(run.data):
         raise BadInput(
             f"{title(run.data)} on {trainer.world_size} devices: it has to give each device its own images, and to say "
@@ -150,6 +153,7 @@ def check_before_writing(run: PreparedRun, trainer: Trainer) -> None:
 
 def begin(run: PreparedRun, trainer: Trainer) -> Path | None:
     """Tidies up what an interrupted session has left, and says so; the checkpoint to go on from."""
+    there = checkpoints(run.folder / "checkpoints")
     own = newest_whole_checkpoint(run.folder / "checkpoints", trainer.is_global_zero)
     start = own or run.checkpoint
     if start:
@@ -157,6 +161,8 @@ def begin(run: PreparedRun, trainer: Trainer) -> Path | None:
     if trainer.is_global_zero:
         for folder in (run.folder, run.folder / "checkpoints"):
             remove_unfinished(folder)
+        if there and not start:  # all damaged: what the network begins with was not looked at yet
+            run.model.initialise(read_weights, run.data)
         if start:
             print(f"going on from {start}", flush=True)
         how = f"{trainer.precision} on {device_name(trainer.strategy.root_device)}"

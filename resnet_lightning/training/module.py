@@ -71,6 +71,9 @@ class NetworkModule(LightningModule):
     def arrange_memory(self) -> None:
         """The layout of the weights in memory, once all are there."""
 
+    def initialise(self, read: Callable[[str], Any], data: Any) -> None:
+        """What a run begins with beside what was drawn when the network was made; see Detector."""
+
     def try_out(self, data: Any, classes: int | None) -> None:
         """A first look at the data, before anything is written; raises BadInput if the network does not fit it.
 

@@ -27,6 +27,8 @@ class COCO(DetectionDataModule):
         batch_size, train_images, test_images, flip, keep_difficult, num_workers, seed: see DetectionDataModule.
     """
 
+    metric = "coco"
+
     def __init__(
         self,
         root: str = DEFAULT_ROOT,

@@ -99,14 +99,15 @@ class FasterRCNN(GeneralizedRCNN):  # type: ignore[misc]
         fix_stages(body, fixed_stages)
         self.normalise_by(torch.tensor(CHANNEL_MEAN), torch.tensor(CHANNEL_STD))
         self.num_classes = num_classes
-        self.name = f"{inspection.name(backbone)} Faster R-CNN"
+        self.backbone_name = inspection.name(backbone)
+        self.name = f"{self.backbone_name} Faster R-CNN"
         about = inspection.about(backbone)
         self.family, self.depth, self.shortcut = about["family"], about["depth"], about["shortcut"]
         own = {id(tensor): name for name, tensor in self.state_dict(keep_vars=True).items()}
-        # The names of the classification network's tensors, and of the same ones here; its last layer is left out.
-        self.taken_over = {
-            name: own[id(tensor)] for name, tensor in backbone.state_dict(keep_vars=True).items() if id(tensor) in own
-        }
+        theirs = {name: own.get(id(tensor)) for name, tensor in backbone.state_dict(keep_vars=True).items()}
+        # The names of the classification network's tensors, and of the same ones here; and those of its last layer.
+        self.taken_over = {name: ours for name, ours in theirs.items() if ours}
+        self.left_out = frozenset(theirs.keys() - self.taken_over.keys())
 
     def normalise_by(self, mean: torch.Tensor, std: torch.Tensor) -> None:
         """Channels' mean and standard deviation [3], as the backbone was trained; they travel with the weights."""
