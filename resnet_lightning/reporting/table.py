@@ -16,7 +16,7 @@ from rich.text import Text
 from resnet_lightning.files import write_text
 
 # Columns of words; all others hold numbers, which are right-aligned.
-WORDS = ("Network", "Data", "Measured", "Weights", "Members", "Verdict")
+WORDS = ("Network", "Class", "Data", "Measured", "Weights", "Members", "Verdict")
 SAID_BY_TITLE = ("Iterations", "Data")  # which Markdown and a narrow terminal leave out
 WIDE = 110  # characters
 

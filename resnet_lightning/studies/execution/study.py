@@ -13,6 +13,7 @@ from resnet_lightning.studies import choose, find_study, overview
 from resnet_lightning.studies.execution.jobs import Job, list_evaluations, list_jobs, list_weights
 from resnet_lightning.studies.execution.preparation import Machine, prepare, refuse_edited
 from resnet_lightning.studies.execution.runner import run_jobs
+from resnet_lightning.studies.experiments import BACKBONES
 from resnet_lightning.studies.report import report
 
 
@@ -27,7 +28,8 @@ def study(arguments: Sequence[str]) -> int:
     experiments = choose(chosen, options.only)
     complete = True
     try:
-        if options.weights:
+        detectors = any(experiment in BACKBONES for experiment in experiments)  # begin with weights, and train
+        if options.weights and not detectors:
             if not chosen.evaluation:
                 raise BadInput(f"WEIGHTS={options.weights}: {options.name} tests no networks, so weights are of no use")
             how = (chosen.evaluation, chosen.command)
@@ -35,7 +37,7 @@ def study(arguments: Sequence[str]) -> int:
             complete = carry_out(jobs, options)
         elif experiments:
             seeds = list(dict.fromkeys(options.seeds))
-            jobs = list_jobs(experiments, seeds, options.data, options.steps, options["with"])
+            jobs = list_jobs(experiments, seeds, options.data, options.steps, options["with"], options.weights)
             complete = carry_out(jobs, options, check=True)
             if chosen.evaluation:
                 evaluations = list_evaluations(jobs, chosen.evaluation, chosen.command, options.data)
@@ -64,7 +66,10 @@ def parse(arguments: Sequence[str]) -> jsonargparse.Namespace:
     parser.add_argument("--jobs", type=int, help="runs at the same time; chosen by the device by default")
     parser.add_argument("--only", nargs="+", default=[], help="some experiments of the study, such as resnet20")
     parser.add_argument("--with", nargs="+", default=[], help="configuration files laid over every experiment")
-    parser.add_argument("--weights", help="evaluate torchvision's weight files in this folder instead of training")
+    parser.add_argument(
+        "--weights",
+        help="torchvision's weight files in this folder: detectors begin with them, others are tested with them instead of training",
+    )
     parser.add_argument("--retry", action="store_true", help="try again what has failed before")
     parser.add_argument("--print", action="store_true", help="run nothing: print the command line of each missing run")
     parser.add_argument("--submit", type=Path, help="send the runs to a cluster: a file of submitit's parameters")
