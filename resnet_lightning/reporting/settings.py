@@ -25,7 +25,8 @@ PAPERS = {
 FAMILIES = ("plain", "ResNet", "VGG")  # of the paper's networks
 # The title of a DataModule: the data set, as which files, at which size, how much of it.
 TITLE = re.compile(
-    r"(CIFAR-10|ImageNet|VOC 2007 test|COCO val2014)(?: \(JPEG\))?(?P<part> at \d+×\d+)?(?P<only>, only .*| \(.*images\))?"
+    r"(CIFAR-10|ImageNet|VOC 2007 test|COCO val2014)"
+    r"(?: \(JPEG\))?(?P<part> at \d+×\d+)?(?P<only>, only .*| \(.*images\))?"
 )
 
 
@@ -36,8 +37,8 @@ class Setting(NamedTuple):
         data: what they were trained and tested on, in words.
         iterations: planned.
         changes: what differs from their experiments' files, but for the length.
-        papers: the data set of the paper whose training they follow, such as CIFAR-10 or ImageNet; empty for all else, which
-            is never set beside its numbers.
+        papers: the data set of the paper whose training they follow, such as CIFAR-10; empty for all else, which is
+            never set beside its numbers.
         full: whether they are the paper's training itself: its networks, on all of the data, with nothing changed.
         of_others: weights that others trained; nothing here says how.
     """
