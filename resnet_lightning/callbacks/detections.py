@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from lightning import Callback, Trainer
 from PIL import Image
 from torch import Tensor
@@ -51,8 +50,8 @@ def points(curve: Curve | None) -> dict[str, list[float]]:
     """A curve's recall and precision, at some of its points; nothing without objects."""
     if curve is None or not curve.positives:
         return {}
-    chosen = np.unique(np.linspace(0, len(curve.recall) - 1, POINTS).round().astype(int)) if len(curve.recall) else []
-    return {name: getattr(curve, name)[chosen].round(4).tolist() for name in ("recall", "precision")}
+    step = max(1, len(curve.recall) // POINTS)
+    return {name: getattr(curve, name)[step - 1 :: step].round(4).tolist() for name in ("recall", "precision")}
 
 
 def picture(pixels: Tensor, there: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> dict[str, Any]:

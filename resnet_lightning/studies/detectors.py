@@ -10,17 +10,21 @@ from typing import TYPE_CHECKING, Any
 from resnet_lightning.reporting.cells import NOTHING, last_values, mean_and_deviation, measured_last
 from resnet_lightning.reporting.curves import TEXT_SIZE, quiet
 from resnet_lightning.reporting.settings import Setting, by_network, groups
-from resnet_lightning.reporting.table import Table
 from resnet_lightning.runs.folder import DETECTIONS, PICTURES
 from resnet_lightning.runs.reading import Run, read_json_or_nothing
 
 if TYPE_CHECKING:  # matplotlib is imported when something is drawn
     from matplotlib.figure import Figure
 
+    from resnet_lightning.reporting.table import Table
+
+Published = Mapping[str, Mapping[str, float]]
+WORDS = {"mAP": "mAP", "mAP50": "mAP@.5"}
+SHADES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")  # of Okabe and Ito
 SHOWN = 8  # pictures of a figure
 JOINT = (
-    "The paper trained the proposals and the detector in four steps; here, as in all re-runs, both are trained together. "
-    "Re-runs with today's recipes reach 79 to 80 % mAP on VOC 2007 with ResNet-101, above the paper's: docs/detection.md."
+    "The paper trained proposals and regions in four steps; here, as in all re-runs, they are trained together. Re-runs "
+    "with today's recipes reach 79 to 80 % mAP on VOC 2007 with ResNet-101, above the paper's: docs/detection.md."
 )
 
 
@@ -33,9 +37,7 @@ def detector(backbone: str) -> str:
     return f"{backbone} Faster R-CNN"
 
 
-def row(
-    setting: Setting, name: str, own: Sequence[Run], published: Mapping[str, Mapping[str, float]]
-) -> dict[str, str]:
+def row(setting: Setting, name: str, own: Sequence[Run], published: Published) -> dict[str, str]:
     """The cells of a detector: ours, the paper's, and the difference in points, for each measure.
 
     Args:
@@ -52,38 +54,33 @@ def row(
     return cells | {"Training loss": measured_last(own, "train/loss"), "Seeds": str(len(own)) if own else NOTHING}
 
 
-WORDS = {"mAP": "mAP", "mAP50": "mAP@.5"}
-
-
-def class_tables(
-    title: str, runs: Sequence[Run], published: Mapping[str, Mapping[str, float]], note: str
-) -> list[Table]:
+def class_tables(title: str, runs: Sequence[Run], published: Published, note: str) -> list[Table]:
     """Average precision of each class of finished runs, a table per setting; none without runs.
 
     Args:
         published: by detector and class, percent.
+        note: below the table, where there is something published in it.
     """
     found = []
     for setting, group in groups([run for run in runs if not run.weights]):
         own = {name: aps for name, seeds in by_network(group).items() if (aps := average_precisions(seeds))}
-        if not own:
-            continue
-        columns = ["Class"]
-        for name in own:
-            columns += [f"{name} AP %", *([f"Published {name} AP %"] if name in published else [])]
         classes = list(dict.fromkeys(each for aps in own.values() for each in aps))
-        rows = []
-        for each in classes:
-            cells = [each]
-            for name, aps in own.items():
-                cells.append(mean_and_deviation(aps[each]) if aps.get(each) else NOTHING)
-                if name in published:
-                    cells.append(f"{published[name][each]:.1f}" if each in published[name] else NOTHING)
-            rows.append(tuple(cells))
-        label = f"{title}. {setting.title}" if setting.full else f"Classes of {setting.title}"
-        notes = (note,) if setting.full or len(columns) > len(own) + 1 else ()
-        found.append(Table(label, tuple(columns), tuple(rows), notes, (), setting.title))
+        rows = [class_row(each, own, published) for each in classes]
+        if rows:
+            label = f"{title}. {setting.title}" if setting.full else f"Classes. {setting.title}"
+            found.append(as_table(label, setting, rows, [note if published.keys() & own.keys() else ""]))
     return found
+
+
+def class_row(label: str, own: Mapping[str, Mapping[str, list[float]]], published: Published) -> dict[str, str]:
+    """The cells of a class: for each detector, ours and the paper's if it has one."""
+    cells = {"Class": label}
+    for name, aps in own.items():
+        cells[f"{name} AP %"] = mean_and_deviation(aps[label]) if aps.get(label) else NOTHING
+        if name in published:
+            theirs = published[name].get(label)
+            cells[f"Published {name} AP %"] = NOTHING if theirs is None else f"{theirs:.1f}"
+    return cells
 
 
 def average_precisions(runs: Sequence[Run]) -> dict[str, list[float]]:
@@ -97,30 +94,23 @@ def average_precisions(runs: Sequence[Run]) -> dict[str, list[float]]:
 
 
 def draw_curves(runs: Sequence[Run]) -> Figure | None:
-    """Training loss and mAP by iteration, of runs of one setting."""
+    """Training loss and mAP by iteration, a line for each run, of runs of one setting."""
     from matplotlib.figure import Figure
 
     if not any(run.curve("train/loss")[0] for run in runs):
         return None
     figure = Figure(figsize=(6.2, 2.7), layout="constrained")
-    panels = figure.subplots(1, 2)
-    shades = dict(zip(by_network(runs), SHADES * len(runs), strict=False))
-    for (name, own), (axes, column, label) in (
-        (pair, panel)
-        for pair in by_network(runs).items()
-        for panel in zip(panels, ("train/loss", "test/mAP"), ("training loss", "mAP on the test set (%)"), strict=True)
-    ):
-        for number, run in enumerate(own):
-            axes.plot(*run.curve(column), color=shades[name], linewidth=1.1, label=name if not number else None)
+    panels = zip(figure.subplots(1, 2), ("train/loss", "test/mAP"), ("training loss", "mAP (%)"), strict=True)
+    for axes, column, label in panels:
+        for shade, (name, own) in zip(SHADES, by_network(runs).items(), strict=False):
+            for number, run in enumerate(own):
+                axes.plot(*run.curve(column), color=shade, linewidth=1.1, label=None if number else name)
         quiet(axes)
         axes.set_xlabel("iterations", fontsize=TEXT_SIZE, labelpad=1)
         axes.set_ylabel(label, fontsize=TEXT_SIZE, labelpad=1)
         axes.set_ylim(bottom=0)
-    panels[0].legend(fontsize=TEXT_SIZE - 0.5, frameon=False)
+        axes.legend(fontsize=TEXT_SIZE - 0.5, frameon=False)
     return figure
-
-
-SHADES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")  # of Okabe and Ito
 
 
 def draw_precision(runs: Sequence[Run]) -> Figure | None:

@@ -1,4 +1,4 @@
-"""Table 7: Faster R-CNN with VGG-16 and with ResNet-101 on PASCAL VOC 2007 (section 4.3); with Table 10, its classes."""
+"""Table 7: Faster R-CNN with VGG-16 and ResNet-101 on PASCAL VOC 2007 (section 4.3); and Table 10, its classes."""
 
 from collections.abc import Sequence
 

@@ -68,7 +68,7 @@ def parse(arguments: Sequence[str]) -> jsonargparse.Namespace:
     parser.add_argument("--with", nargs="+", default=[], help="configuration files laid over every experiment")
     parser.add_argument(
         "--weights",
-        help="torchvision's weight files in this folder: detectors begin with them, others are tested with them instead of training",
+        help="folder of torchvision's weight files: tested in place of training; detectors begin with them",
     )
     parser.add_argument("--retry", action="store_true", help="try again what has failed before")
     parser.add_argument("--print", action="store_true", help="run nothing: print the command line of each missing run")
