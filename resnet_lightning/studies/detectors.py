@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from resnet_lightning.reporting.cells import NOTHING, last_values, mean_and_deviation, measured_last
 from resnet_lightning.reporting.curves import TEXT_SIZE, quiet
+from resnet_lightning.reporting.setting_tables import as_table
 from resnet_lightning.reporting.settings import Setting, by_network, groups
 from resnet_lightning.runs.folder import DETECTIONS, PICTURES
 from resnet_lightning.runs.reading import Run, read_json_or_nothing
@@ -23,8 +24,8 @@ WORDS = {"mAP": "mAP", "mAP50": "mAP@.5"}
 SHADES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")  # of Okabe and Ito
 SHOWN = 8  # pictures of a figure
 JOINT = (
-    "The paper trained proposals and regions in four steps; here, as in all re-runs, they are trained together. Re-runs "
-    "with today's recipes reach 79 to 80 % mAP on VOC 2007 with ResNet-101, above the paper's: docs/detection.md."
+    "The paper trained proposals and regions in four steps; here, as in all re-runs, they are trained together. "
+    "Re-runs with today's recipes reach 79 to 80 % mAP on VOC 2007 with ResNet-101, above the paper's: docs/detection.md."
 )
 
 
