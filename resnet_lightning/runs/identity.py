@@ -24,7 +24,7 @@ SAME_NUMBERS = re.compile(r"auto|single_device|ddp(_(spawn|fork|notebook))?(_fin
 # What devices choose by themselves (training/devices.py). A run goes on in the precision in which it began.
 DEFAULT_PRECISIONS = (None, "bf16-mixed", "32-true")
 
-OURS = ("GradientFlow", "LayerResponses")
+OURS = ("Detections", "GradientFlow", "LayerResponses")
 LIGHTNINGS = (
     *("DeviceStatsMonitor", "LearningRateMonitor", "ThroughputMonitor"),
     *("ModelCheckpoint", "OnExceptionCheckpoint", "ModelSummary", "RichModelSummary"),

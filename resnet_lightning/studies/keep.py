@@ -16,7 +16,14 @@ from resnet_lightning.runs.reading import Run, load_runs
 from resnet_lightning.studies import STUDIES, find_study
 
 ROWS = 300  # of a metrics.csv: more than a figure shows
-WHOLE = ("result.json", "lesions.json", "test-*.json", "responses.csv", "gradients.csv")  # small as they are
+WHOLE = (
+    "result.json",
+    "lesions.json",
+    "detections.json",
+    "test-*.json",
+    "responses.csv",
+    "gradients.csv",
+)  # small as they are
 WEIGHTS = "weights.safetensors"
 EACH, TOGETHER = 5_000_000, 25_000_000  # bytes of weights in results/
 BYTES = 4  # of a weight

@@ -28,6 +28,8 @@ class COCO(DetectionDataModule):
         settings: of every DetectionDataModule.
     """
 
+    metric = "coco"
+
     def __init__(
         self, root: str = DEFAULT_ROOT, train_split: str = "train2017", test_split: str = "val2017", **settings: Any
     ) -> None:

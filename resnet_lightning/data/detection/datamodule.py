@@ -38,6 +38,7 @@ class DetectionDataModule(LightningDataModule):
     """
 
     class_names: tuple[str, ...]  # label k is class_names[k - 1]; 0 is the background
+    metric: str  # which average precision is measured: voc07, voc or coco
     evaluation = "boxes"  # what `test` looks at: every image once, at one size
 
     def __init__(

@@ -62,6 +62,8 @@ class VOC(DetectionDataModule):
                 raise BadInput(f"{option} {given}: expected one of {', '.join(known)} (in quotes in a YAML file)")
         if both := set(TRAIN[train_split]) & set(TEST.get(test_split, ())):
             raise BadInput(f"test_split {test_split}: {both.pop()} is trained on by train_split {train_split}")
+        tested = TEST.get(test_split, TRAIN[train_split])
+        self.metric = "voc07" if all(part.year == "2007" for part in tested) else "voc"  # 11 points, or the area
 
     @property
     def title(self) -> str:

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from resnet_lightning.data.detection import COCO
 from resnet_lightning.errors import BadInput
-from resnet_lightning.evaluation.detection import coco_ap as module
-from resnet_lightning.evaluation.detection.coco_ap import coco_ap
+from resnet_lightning.training.detection import coco_ap as module
+from resnet_lightning.training.detection.coco_ap import coco_ap
 
 
 def jittered(target: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]:

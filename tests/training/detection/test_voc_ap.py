@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from resnet_lightning.evaluation.detection.voc_ap import Boxes, curve, curves, mean_ap
+from resnet_lightning.training.detection.voc_ap import Boxes, curve, curves, mean_ap
 
 Box = tuple[float, float, float, float]
 Found = tuple[int, float, Box]  # image, score, box

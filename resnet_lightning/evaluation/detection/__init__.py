@@ -1,1 +1,0 @@
-"""How good are detections? VOC's average precision, and COCO's."""
