@@ -1,6 +1,7 @@
 """COCO, as unpacked: train2017, val2017 and annotations, or 2014's, or any set in these folders and that JSON."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -24,28 +25,15 @@ class COCO(DetectionDataModule):
         root: the folder that holds annotations/instances_<split>.json and <split>/ for each split.
         train_split: what to train on, such as train2017.
         test_split: what is tested, such as val2017; or train, the images of the training.
-        batch_size, train_images, test_images, flip, keep_difficult, num_workers, seed: see DetectionDataModule.
+        settings: of every DetectionDataModule.
     """
 
     metric = "coco"
 
     def __init__(
-        self,
-        root: str = DEFAULT_ROOT,
-        batch_size: int = 1,
-        train_split: str = "train2017",
-        test_split: str = "val2017",
-        train_images: int | None = None,
-        test_images: int | None = None,
-        flip: bool = True,
-        keep_difficult: bool = False,
-        num_workers: int | None = None,
-        seed: int = 0,
+        self, root: str = DEFAULT_ROOT, train_split: str = "train2017", test_split: str = "val2017", **settings: Any
     ) -> None:
-        super().__init__(
-            *(root, batch_size, train_split, test_split, train_images, test_images, flip, keep_difficult),
-            *(num_workers, seed),
-        )
+        super().__init__(root, train_split, test_split, **settings)
         self.class_names = ()
         self.trained: torch.Tensor | None = None  # ids of all images of train_split
 

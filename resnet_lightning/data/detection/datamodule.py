@@ -24,10 +24,10 @@ class DetectionDataModule(LightningDataModule):
 
     Args:
         root: the folder of the data; ~ is the home folder.
-        batch_size: images of one training batch, over all devices together.
         train_split: what to train on.
         test_split: what is tested, also while training: its name, or train for the images of the training, as they
             are and with all their boxes.
+        batch_size: images of one training batch, over all devices together.
         train_images: only the first so many of those that are trained on.
         test_images: only the first so many of those that are tested.
         flip: whether half of the training images are mirrored.
@@ -44,15 +44,15 @@ class DetectionDataModule(LightningDataModule):
     def __init__(
         self,
         root: str,
-        batch_size: int,
         train_split: str,
         test_split: str,
-        train_images: int | None,
-        test_images: int | None,
-        flip: bool,
-        keep_difficult: bool,
-        num_workers: int | None,
-        seed: int,
+        batch_size: int = 1,
+        train_images: int | None = None,
+        test_images: int | None = None,
+        flip: bool = True,
+        keep_difficult: bool = False,
+        num_workers: int | None = None,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         for name, value in (("batch_size", batch_size), ("train_images", train_images), ("test_images", test_images)):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from resnet_lightning.data.detection.annotations import Annotations, check_images, gathered
 from resnet_lightning.data.detection.datamodule import SAME, DetectionDataModule, counts
@@ -48,28 +48,15 @@ class VOC(DetectionDataModule):
         train_split: as the paper names them: 07 and 12 are trainval of a year, 07+12 both, 07++12 is 07's test set
             too. 07++12train leaves the val of 12 to be tested, since 12's own test annotations are not public.
         test_split: 07 or 12, the test set of a year; 12val; or train, the images of the training.
-        batch_size, train_images, test_images, flip, keep_difficult, num_workers, seed: see DetectionDataModule.
+        settings: of every DetectionDataModule.
     """
 
     class_names = CLASSES
 
     def __init__(
-        self,
-        root: str = DEFAULT_ROOT,
-        batch_size: int = 1,
-        train_split: str = "07",
-        test_split: str = "07",
-        train_images: int | None = None,
-        test_images: int | None = None,
-        flip: bool = True,
-        keep_difficult: bool = False,
-        num_workers: int | None = None,
-        seed: int = 0,
+        self, root: str = DEFAULT_ROOT, train_split: str = "07", test_split: str = "07", **settings: Any
     ) -> None:
-        super().__init__(
-            *(root, batch_size, train_split, test_split, train_images, test_images, flip, keep_difficult),
-            *(num_workers, seed),
-        )
+        super().__init__(root, train_split, test_split, **settings)
         for option, known, given in (("train_split", [*TRAIN], train_split), ("test_split", [*TEST, SAME], test_split)):
             if given not in known:
                 raise BadInput(f"{option} {given}: expected one of {', '.join(known)} (in quotes in a YAML file)")
