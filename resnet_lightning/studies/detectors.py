@@ -25,7 +25,7 @@ SHADES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")  # of Okabe and
 SHOWN = 8  # pictures of a figure
 JOINT = (
     "The paper trained proposals and regions in four steps; here, as in all re-runs, they are trained together. "
-    "Re-runs with today's recipes reach 79 to 80 % mAP on VOC 2007 with ResNet-101, above the paper's: docs/detection.md."
+    "Re-runs with today's recipes reach 79 to 80 % mAP on VOC 2007 with ResNet-101, above the paper's numbers."
 )
 
 

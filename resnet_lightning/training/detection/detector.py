@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
@@ -93,6 +94,11 @@ class Detector(NetworkModule):
         return self.network(images)
 
     def training_step(self, batch: Batch) -> Tensor:
+        # Anchors and regions are sampled by chance, and how much is drawn depends on the images: seeded anew at every
+        # batch, each process draws the same when a run goes on.
+        place = (self.trainer.fit_loop.total_batch_idx, self.trainer.global_rank)
+        seed = getattr(self.trainer.datamodule, "seed", 0)  # type: ignore[attr-defined]
+        torch.manual_seed(int(np.random.SeedSequence((seed, *place)).generate_state(1)[0]))
         losses = self.network(*batch)
         each = torch.stack([losses[name].float() for name in LOSSES])
         self.keep(each.detach(), torch.tensor(len(batch[0])))
