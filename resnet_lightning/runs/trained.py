@@ -13,6 +13,7 @@ from resnet_lightning.runs.checkpoint_io import AtomicCheckpointIO
 from resnet_lightning.runs.checkpoints import newest_whole_checkpoint
 from resnet_lightning.runs.command_line import prepare
 from resnet_lightning.runs.folder import read_json
+from resnet_lightning.training.classifier import Classifier
 from resnet_lightning.training.weights import PREPROCESSING, Pretrained, take_weights
 
 WEIGHTS = "weights.safetensors"  # beside a result: the network's tensors, and the mean image
@@ -84,6 +85,8 @@ def load_run(path: str | Path, data: str | Path | None = None) -> Trained:
         raise BadInput(f"{folder} has no config.yaml: name the folder of a run, or a checkpoint inside of one")
     place = [f"--data.root={data}"] if data else []
     run = prepare([f"--config={folder / 'config.yaml'}", *place, "--trainer.accelerator=cpu"], watched=False)
+    if not isinstance(run.model, Classifier):
+        raise BadInput(f"{folder} holds a detector: Detector.load_from_checkpoint makes it of a checkpoint")
     contents = AtomicCheckpointIO().load_checkpoint(checkpoint)
     preprocessing = preprocessing_of(contents, checkpoint)
     take_weights(contents, run.model.network)

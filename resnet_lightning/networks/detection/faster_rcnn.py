@@ -98,7 +98,7 @@ class FasterRCNN(GeneralizedRCNN):  # type: ignore[misc]
         super().__init__(body, rpn, heads, transform)
         fix_stages(body, fixed_stages)
         self.normalise_by(torch.tensor(CHANNEL_MEAN), torch.tensor(CHANNEL_STD))
-        self.num_classes = num_classes
+        self.num_classes, self.side = num_classes, side
         self.backbone_name = inspection.name(backbone)
         self.name = f"{self.backbone_name} Faster R-CNN"
         about = inspection.about(backbone)

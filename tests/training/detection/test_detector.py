@@ -43,7 +43,10 @@ def place(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 def test_a_finished_run(finished: Path) -> None:
     found, metrics = result(finished / "detector"), rows(finished / "detector")
     assert (found["state"], found["network"]) == ("finished", "small-64 Faster R-CNN")
-    assert (found["train_images"], found["test_images"]) == (11, 7)  # 20 less those without objects, or with difficult ones alone
+    assert (found["train_images"], found["test_images"]) == (
+        11,
+        7,
+    )  # 20 less those without objects, or with difficult ones alone
     assert "test_mAP" in found and "best_test_mAP" in found and "test_error" not in found
     for row in metrics.values():
         if "train/loss" in row:
