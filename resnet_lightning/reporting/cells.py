@@ -62,7 +62,7 @@ def measured_last(runs: Sequence[Run], column: str) -> str:
         return NOTHING
     iterations, curve = furthest.curve(column)
     here = f"at {iterations[-1]:,}: {curve[-1]:.2f}" if curve else NOTHING
-    return here if furthest.state == "unfinished" else furthest.state
+    return "diverged" if furthest.state == "diverged" else here
 
 
 def mean_and_deviation(values: Sequence[float]) -> str:
