@@ -34,6 +34,7 @@ TRAIN = {
     "07++12train": (OF_07, TEST_07, TRAIN_12),
 }
 TEST = {"07": (TEST_07,), "12": (TEST_12,), "12val": (VAL_12,)}
+PAPERS = {"07": "07+12", "12": "07++12"}  # what the paper trains on, by what it tests
 
 
 class VOC(DetectionDataModule):
@@ -67,13 +68,13 @@ class VOC(DetectionDataModule):
 
     @property
     def title(self) -> str:
-        """What a table says that the numbers were measured on; with the numbers of images if they are not VOC's."""
+        """What a table says that the numbers were measured on; more than that if it is not the paper's training."""
         trained, tested = TRAIN[self.train_split], TEST.get(self.test_split, ())
         name = " and ".join(map(str, tested)) or "VOC, the images of the training"
         whole = {"train": sum(part.images for part in trained), "test": sum(part.images for part in tested)}
-        if self.listed == whole and self.train_images is self.test_images is None:
-            return name
-        return f"{name} ({self.train_split}: {counts(self)})"
+        if self.listed != whole or self.train_images is not None or self.test_images is not None:
+            return f"{name} ({self.train_split}: {counts(self)})"
+        return name if PAPERS.get(self.test_split) == self.train_split else f"{name} ({self.train_split})"
 
     def read(self, part: str) -> Annotations:
         """All images of train or test, year by year and by name, and all their objects.
