@@ -72,9 +72,10 @@ class COCO(DetectionDataModule):
 
     def _annotations(self, found: Instances, split: str, file: Path) -> Annotations:
         folder = self.root / split
-        ids = sorted(found.files)
-        check_images(folder, [found.files[id] for id in ids], file)
-        return gathered([folder / found.files[id] for id in ids], ids, [found.objects[id] for id in ids])
+        check_images(folder, list(found.files.values()), file)
+        return gathered(
+            [folder / name for name in found.files.values()], list(found.files), found.counts, found.objects
+        )
 
     def _file(self, split: str) -> Path:
         file = self.root / "annotations" / f"instances_{split}.json"

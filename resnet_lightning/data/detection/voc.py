@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from resnet_lightning.data.detection.annotations import Annotations, check_images, gathered
+import torch
+
+from resnet_lightning.data.detection.annotations import Annotations, Objects, check_images, gathered
 from resnet_lightning.data.detection.datamodule import SAME, DetectionDataModule, counts
 from resnet_lightning.data.detection.voc_xml import CLASSES, objects_in
 from resnet_lightning.errors import BadInput
@@ -84,8 +86,9 @@ class VOC(DetectionDataModule):
         """
         parts = TRAIN[self.train_split] if part == "train" else TEST[self.test_split]
         images = [image for part in parts for image in self._images(part)]
-        objects = [objects_in(annotation_of(path), path) for path in images]
-        return gathered(images, range(len(images)), objects)
+        found = [objects_in(annotation_of(path), path) for path in images]
+        objects = Objects(*(torch.cat(values) for values in zip(*found, strict=True)))
+        return gathered(images, range(len(images)), [len(own.labels) for own in found], objects)
 
     def _images(self, part: Part) -> Iterator[Path]:
         """The files of the images of a list, which all exist."""
