@@ -79,12 +79,11 @@ class Annotations(NamedTuple):
         return self if images is None else self.only(torch.arange(len(self.paths)) < images)
 
 
-def gathered(paths: Sequence[Path], ids: Sequence[int], objects: Sequence[Objects]) -> Annotations:
-    """The objects of each image as Annotations."""
-    starts = np.cumsum([0, *(len(own.labels) for own in objects)])
-    joined = Objects(*(torch.cat(values) for values in zip(*objects, strict=True))) if objects else no_objects()
+def gathered(paths: Sequence[Path], ids: Sequence[int], counts: Sequence[int], objects: Objects) -> Annotations:
+    """Annotations of images with so many objects each, which are given one after the other."""
     names = np.array([os.fsencode(path) for path in paths], dtype=np.bytes_)
-    return Annotations(names, torch.tensor(ids, dtype=torch.int64), torch.from_numpy(starts), joined)
+    starts = torch.tensor([0, *counts], dtype=torch.int64).cumsum(0)
+    return Annotations(names, torch.tensor(ids, dtype=torch.int64), starts, objects)
 
 
 def objects_of(
@@ -104,10 +103,6 @@ def objects_of(
         torch.tensor(none if crowd is None else crowd, dtype=torch.bool),
         box_area(corners) if area is None else torch.tensor(area, dtype=torch.float32),
     )
-
-
-def no_objects() -> Objects:
-    return objects_of([], [])
 
 
 def box_area(boxes: Tensor) -> Tensor:

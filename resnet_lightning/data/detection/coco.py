@@ -39,13 +39,13 @@ class COCO(DetectionDataModule):
 
     @property
     def title(self) -> str:
-        """What a table says that the numbers were measured on; with the numbers of images if they are not COCO's."""
+        """What a table says that the numbers were measured on; more than that if it is not the whole of one year."""
         same = self.test_split == SAME
         name = f"COCO {self.train_split}, the images of the training" if same else f"COCO {self.test_split}"
         whole = {"train": WHOLE.get(self.train_split), "test": WHOLE.get(self.test_split)}
-        if self.listed == whole and self.train_images is self.test_images is None:
-            return name
-        return f"{name} ({self.train_split}: {counts(self)})"
+        if self.listed != whole or self.train_images is not None or self.test_images is not None:
+            return f"{name} ({self.train_split}: {counts(self)})"
+        return name if self.train_split[-4:] == self.test_split[-4:] else f"{name} ({self.train_split})"
 
     def read(self, part: str) -> Annotations:
         """All images of train or test, in the order of their ids, and all their objects.
@@ -72,9 +72,10 @@ class COCO(DetectionDataModule):
 
     def _annotations(self, found: Instances, split: str, file: Path) -> Annotations:
         folder = self.root / split
-        ids = sorted(found.files)
-        check_images(folder, [found.files[id] for id in ids], file)
-        return gathered([folder / found.files[id] for id in ids], ids, [found.objects[id] for id in ids])
+        check_images(folder, list(found.files.values()), file)
+        return gathered(
+            [folder / name for name in found.files.values()], list(found.files), found.counts, found.objects
+        )
 
     def _file(self, split: str) -> Path:
         file = self.root / "annotations" / f"instances_{split}.json"

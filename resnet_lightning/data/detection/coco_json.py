@@ -14,13 +14,15 @@ class Instances(NamedTuple):
 
     Args:
         categories: name by id, in the order of the ids, which have gaps.
-        files: name of the image file by the image's id.
-        objects: of every image, by its id.
+        files: name of the image file by the image's id, in the order of the ids.
+        counts: of objects in each image, in that order.
+        objects: of all images, in that order.
     """
 
     categories: dict[int, str]
     files: dict[int, str]
-    objects: dict[int, Objects]
+    counts: list[int]
+    objects: Objects
 
 
 def read_instances(path: Path) -> Instances:
@@ -39,18 +41,20 @@ def read_instances(path: Path) -> Instances:
     if not isinstance(contents, dict) or not all(isinstance(contents.get(name), list) for name in lists):
         raise BadInput(f"{path}: expected an object with the lists {', '.join(lists)}")
     try:
-        categories = {each["id"]: str(each["name"]) for each in sorted(contents["categories"], key=lambda c: c["id"])}
-        images = {each["id"]: each for each in contents["images"]}
+        categories = {
+            each["id"]: str(each["name"]) for each in sorted(contents["categories"], key=lambda each: each["id"])
+        }
+        images = {each["id"]: each for each in sorted(contents["images"], key=lambda image: image["id"])}
         files = {id: str(each["file_name"]) for id, each in images.items()}
     except (KeyError, TypeError) as error:
         raise BadInput(f"{path}: an image or a category has no {error}") from error
     if not images or not categories:
         raise BadInput(f"{path} lists {len(images)} images and {len(categories)} categories: expected some")
-    found: dict[int, list[dict[str, Any]]] = {id: [] for id in images}
+    counts = dict.fromkeys(images, 0)
     for each in contents["annotations"]:
-        found[check(each, images, categories, path)].append(each)
-    labels = {id: label for label, id in enumerate(categories, 1)}
-    return Instances(categories, files, {id: converted(own, labels) for id, own in found.items()})
+        counts[check(each, images, categories, path)] += 1
+    annotations = sorted(contents["annotations"], key=lambda each: int(each["image_id"]))
+    return Instances(categories, files, list(counts.values()), converted(annotations, categories))
 
 
 def check(annotation: dict[str, Any], images: dict[int, dict[str, Any]], categories: dict[int, str], path: Path) -> int:
@@ -77,8 +81,9 @@ def is_box(value: Any) -> bool:
     return all(map(math.isfinite, value)) and min(value[2:]) >= 0
 
 
-def converted(annotations: list[dict[str, Any]], labels: dict[int, int]) -> Objects:
-    """The objects of an image: left, top, width, height to half-open corners, category ids to labels."""
+def converted(annotations: list[dict[str, Any]], categories: dict[int, str]) -> Objects:
+    """As objects: left, top, width, height to half-open corners, category ids to labels."""
+    labels = {id: label for label, id in enumerate(categories, 1)}
     boxes = [(x, y, x + width, y + height) for x, y, width, height in (each["bbox"] for each in annotations)]
     return objects_of(
         boxes,

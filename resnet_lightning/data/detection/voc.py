@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from resnet_lightning.data.detection.annotations import Annotations, check_images, gathered
+import torch
+
+from resnet_lightning.data.detection.annotations import Annotations, Objects, check_images, gathered
 from resnet_lightning.data.detection.datamodule import SAME, DetectionDataModule, counts
 from resnet_lightning.data.detection.voc_xml import CLASSES, objects_in
 from resnet_lightning.errors import BadInput
@@ -34,6 +36,7 @@ TRAIN = {
     "07++12train": (OF_07, TEST_07, TRAIN_12),
 }
 TEST = {"07": (TEST_07,), "12": (TEST_12,), "12val": (VAL_12,)}
+PAPERS = {"07": "07+12", "12": "07++12"}  # what the paper trains on, by what it tests
 
 
 class VOC(DetectionDataModule):
@@ -67,13 +70,13 @@ class VOC(DetectionDataModule):
 
     @property
     def title(self) -> str:
-        """What a table says that the numbers were measured on; with the numbers of images if they are not VOC's."""
+        """What a table says that the numbers were measured on; more than that if it is not the paper's training."""
         trained, tested = TRAIN[self.train_split], TEST.get(self.test_split, ())
         name = " and ".join(map(str, tested)) or "VOC, the images of the training"
         whole = {"train": sum(part.images for part in trained), "test": sum(part.images for part in tested)}
-        if self.listed == whole and self.train_images is self.test_images is None:
-            return name
-        return f"{name} ({self.train_split}: {counts(self)})"
+        if self.listed != whole or self.train_images is not None or self.test_images is not None:
+            return f"{name} ({self.train_split}: {counts(self)})"
+        return name if PAPERS.get(self.test_split) == self.train_split else f"{name} ({self.train_split})"
 
     def read(self, part: str) -> Annotations:
         """All images of train or test, year by year and by name, and all their objects.
@@ -83,8 +86,9 @@ class VOC(DetectionDataModule):
         """
         parts = TRAIN[self.train_split] if part == "train" else TEST[self.test_split]
         images = [image for part in parts for image in self._images(part)]
-        objects = [objects_in(annotation_of(path), path) for path in images]
-        return gathered(images, range(len(images)), objects)
+        found = [objects_in(annotation_of(path), path) for path in images]
+        objects = Objects(*(torch.cat(values) for values in zip(*found, strict=True)))
+        return gathered(images, range(len(images)), [len(own.labels) for own in found], objects)
 
     def _images(self, part: Part) -> Iterator[Path]:
         """The files of the images of a list, which all exist."""

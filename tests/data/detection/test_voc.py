@@ -69,6 +69,18 @@ def test_years_and_both_layouts(root: Path) -> None:
         set_up(root, test_split="12")
 
 
+def test_only_the_papers_own_training_goes_by_the_name_of_its_test_set(root: Path) -> None:
+    write_year(root / "VOC2012", {"trainval": 6}, first=100)
+    both, one = set_up(root, train_split="07+12"), set_up(root)
+    few = set_up(root, train_split="07+12", train_images=2)
+    assert both.title == "VOC 2007 test (07+12: 10 + 5 images)"
+    both.listed = few.listed = {"train": 16_551, "test": 4_952}
+    one.listed = {"train": 5_011, "test": 4_952}
+    assert both.title == "VOC 2007 test"
+    assert one.title == "VOC 2007 test (07)"
+    assert few.title == "VOC 2007 test (07+12: 2 + 5 images)"
+
+
 def test_subsets_are_the_first_images(root: Path) -> None:
     whole, part = set_up(root), set_up(root, train_images=3, test_images=2)
     assert (part.size("train"), part.size("test")) == (3, 2)
