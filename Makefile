@@ -11,7 +11,7 @@
 #   RETRY=1            try again what has failed before
 #   SUBMIT=file.yaml   send the runs to a cluster, such as experiments/clusters/slurm.yaml
 #   PRINT=1            run nothing: print one command line for each run that is missing
-#   WEIGHTS=folder     of tables 3 to 5: evaluate torchvision's weight files instead of training
+#   WEIGHTS=folder     torchvision's weight files: tables 3 to 5 evaluate them instead of training, 7 and 8 begin with them
 # Other variables: STUDY of report, keep and dashboard, CONFIG and ARGS of fit, PYTHON that makes .venv
 
 VENV := .venv

@@ -26,7 +26,7 @@ FAMILIES = ("plain", "ResNet", "VGG")  # of the paper's networks
 # The title of a DataModule: the data set, as which files, at which size, how much of it.
 TITLE = re.compile(
     r"(CIFAR-10|ImageNet|VOC 2007 test|COCO val2014)"
-    r"(?: \(JPEG\))?(?P<part> at \d+×\d+)?(?P<only>, only .*| \(.*images\))?"
+    r"(?: \(JPEG\))?(?P<part> at \d+×\d+)?(?P<only>, only .*| \(.*\))?"
 )
 
 
