@@ -12,7 +12,8 @@
 #   SUBMIT=file.yaml   send the runs to a cluster, such as experiments/clusters/slurm.yaml
 #   PRINT=1            run nothing: print one command line for each run that is missing
 #   SWEEP=name=1,2,3   every run with each value of a setting, such as model.optimizer.init_args.lr=0.05,0.1,0.2
-#   WEIGHTS=folder     of tables 3 to 5: evaluate torchvision's weight files instead of training; of complexity: beside
+#   WEIGHTS=folder     torchvision's weight files: tables 3 to 5 evaluate them instead of training, 7 and 8 begin with
+#                      them, complexity puts them beside
 # Variables of complexity: ONLY="alexnet resnet50", ADD="mine.Network mine.yaml", BATCHES="1 8", AGAINST=results/...json
 # Other variables: STUDY of study, report, keep and dashboard, A to F of compare, CONFIG and ARGS of fit, NAME, FROM and
 #   ARGS of new, PYTHON that makes .venv

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
+from resnet_lightning.compat import exchange_compiled
 from resnet_lightning.errors import BadInput
 from resnet_lightning.networks import inspection
 from resnet_lightning.networks.counting import Part, count_parts
@@ -15,6 +16,7 @@ from resnet_lightning.reporting.cells import NOTHING
 from resnet_lightning.reporting.table import Table, print_tables
 from resnet_lightning.runs.command_line import prepare
 from resnet_lightning.runs.naming import config_files
+from resnet_lightning.training.classifier import Classifier
 
 HELP = """\
 usage: resnet-lightning summary --config FILE [--config FILE ...] [--OPTION VALUE ...]
@@ -35,8 +37,10 @@ def summary(arguments: Sequence[str]) -> None:
         return
     if not config_files(arguments):
         raise BadInput("summary needs the files of an experiment: --config experiments/... (summary --help)")
-    run = prepare([*arguments, "--model.compile=false"], watched=False)
-    print_tables([network_table(run.model.network, run.data)])
+    run = prepare(arguments, watched=False)
+    network: Any = run.model.network
+    exchange_compiled(network, None)  # it is moved to where nothing can be compiled
+    print_tables([network_table(network, run.data) if isinstance(run.model, Classifier) else detector_table(network)])
 
 
 def network_table(network: nn.Module, data: Any) -> Table:
@@ -68,6 +72,40 @@ def network_table(network: nn.Module, data: Any) -> Table:
     rows.append({"Network": "total", **row(stages, "", total, batch)})
     cells = tuple(tuple(row.values()) for row in rows)
     return Table(f"{name} for images of 3×{size}×{size}", tuple(rows[0]), cells, notes(network, total, batch))
+
+
+def detector_table(network: Any) -> Table:
+    """The parts of a detector, for one image of its full size and the regions that it is tested on; values are lost."""
+    heads, transform = network.roi_heads, network.transform
+    height, width = transform.min_size[0], transform.max_size
+    regions = network.rpn._post_nms_top_n["testing"]
+    body = count_parts(nn.Sequential(network.backbone).eval(), (1, 3, height, width))["0"]
+    proposing = count_parts(nn.Sequential(OnOneMap(network.rpn.head)), (1, *body.output))["0"]
+    head = count_parts(nn.Sequential(heads.box_head).eval(), (regions, body.output[0], network.side, network.side))["0"]
+    last = count_parts(nn.Sequential(heads.box_predictor), (regions, *head.output))["0"]
+    parts = {"shared body": body, "proposals": proposing, "head of the regions": head, "sibling layers": last}
+    modules = (network.backbone, network.rpn, heads.box_head, heads.box_predictor)
+    trained = [sum(p.numel() for p in module.parameters() if p.requires_grad) for module in modules]
+    rows = [
+        (name, f"{part.parameters:,}", f"{number:,}", f"{part.macs:,}")
+        for (name, part), number in zip(parts.items(), trained, strict=True)
+    ]
+    total = sum(parts.values(), Part())
+    rows.append(("total", f"{total.parameters:,}", f"{sum(trained):,}", f"{total.macs:,}"))
+    note = "What is fixed, batch normalisation everywhere and the first stages, is not trained."
+    title = f"{inspection.name(network)} for an image of 3×{height}×{width} and {regions:,} regions"
+    return Table(title, ("Network", "Parameters", "Trained", "Multiply-adds"), tuple(rows), (note,))
+
+
+class OnOneMap(nn.Module):
+    """The layers that propose regions, which take a list of maps."""
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, features: Tensor) -> Any:
+        return self.head([features])
 
 
 def row(stages: dict[str, list[Block]], name: str, part: Part, batch: int) -> dict[str, str]:

@@ -195,17 +195,29 @@ class EvaluationFiles:
                 yield pixels, self.files.listing.labels[numbers], numbers
 
 
-def loader(files: ImageFiles, batches: Iterable[list[Key]], workers: int) -> Iterator[Any]:
+def loader(
+    files: Dataset[Any],
+    batches: Iterable[list[Key]],
+    workers: int,
+    collates: tuple[Callable[[Sequence[Any]], Any], Callable[[Sequence[Any]], Any]] | None = None,
+) -> Iterator[Any]:
     """Decodes the given batches in order, some ahead of the one that is asked for.
+
+    Args:
+        files: give what is decoded for a key.
+        batches: keys of each.
+        workers: processes that decode.
+        collates: make a batch of several: in this process, and in a worker; those of ImageFiles by default.
 
     Raises:
         BadInput: if processes cannot be started.
     """
+    here, in_worker = collates or (collate, collate_in_worker)
     batched: DataLoader[Any] = DataLoader(
         files,
         batch_sampler=batches,
         num_workers=workers,
-        collate_fn=collate_in_worker if workers else collate,
+        collate_fn=in_worker if workers else here,
         pin_memory=torch.cuda.is_available(),
         worker_init_fn=start_worker,
         prefetch_factor=4 if workers else None,
@@ -219,6 +231,13 @@ def loader(files: ImageFiles, batches: Iterable[list[Key]], workers: int) -> Ite
             f"{workers} processes that read images cannot be started ({error}): they need a /dev/shm that is not full "
             "(docker run --shm-size=1g), or leave them out with --data.workers=0"
         ) from error
+
+
+def usual_workers() -> int:
+    """One process beside a CPU that trains, and as many as there are cores for each GPU."""
+    gpus = torch.cuda.device_count()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // gpus) if gpus else 1
 
 
 def start_worker(_: int) -> None:

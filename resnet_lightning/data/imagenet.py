@@ -1,6 +1,5 @@
 """ImageNet (ILSVRC-2012), or any subset of it in the same folders, with the paper's augmentation (section 3.4)."""
 
-import os
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal
@@ -29,6 +28,7 @@ from resnet_lightning.data.image_files import (
     TrainingBatch,
     TrainingFiles,
     sampled,
+    usual_workers,
 )
 from resnet_lightning.data.listing import validation_images
 from resnet_lightning.data.preprocessing import Preprocessing
@@ -270,11 +270,7 @@ class ImageNet(LightningDataModule):
         return (total.double() / (255 * count)).float()
 
     def _workers(self) -> int:
-        if self.workers is not None:
-            return self.workers
-        gpus = torch.cuda.device_count()
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return max(1, cores // gpus) if gpus else 1
+        return usual_workers() if self.workers is None else self.workers
 
     def _place(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from resnet_lightning.callbacks.responses import Moments
 from resnet_lightning.data.protocol import tested_set
 from resnet_lightning.errors import BadInput
-from resnet_lightning.evaluation.testing import alone, identified, of_checkpoint
+from resnet_lightning.evaluation.testing import alone, identified, of_checkpoint, refuse_detectors
 from resnet_lightning.networks import inspection
 from resnet_lightning.networks.inspection import Block
 from resnet_lightning.runs.command_line import PreparedRun, prepare
@@ -43,6 +43,7 @@ def main(arguments: Sequence[str]) -> None:
         raise BadInput(f"lesions needs a run: {USAGE}")
     run = prepare(arguments, "test", watched=False)
     network = run.model.network
+    refuse_detectors(run, "lesions measure errors in percent")
     if not inspection.blocks(network):
         raise BadInput(
             f"lesions delete blocks, and {type(network).__name__} has none (docs/extending.md: a block of your own)"

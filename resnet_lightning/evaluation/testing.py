@@ -9,8 +9,10 @@ from typing import Any
 from lightning import Trainer
 
 from resnet_lightning.data.protocol import counts_itself, evaluation, size, tested_set, title
+from resnet_lightning.errors import BadInput
 from resnet_lightning.evaluation.predictions import PredictionFile
 from resnet_lightning.files import sha256
+from resnet_lightning.networks import inspection
 from resnet_lightning.runs.command_line import WEIGHTS, PreparedRun, prepare
 from resnet_lightning.runs.folder import make_folder, result_file, write_json
 from resnet_lightning.runs.life import check_count
@@ -18,6 +20,7 @@ from resnet_lightning.runs.locks import locked
 from resnet_lightning.runs.record import RunRecord
 from resnet_lightning.runs.stop import interruptible
 from resnet_lightning.runs.trainers import make_trainer
+from resnet_lightning.training.classifier import Classifier
 from resnet_lightning.training.devices import device_name
 
 
@@ -40,10 +43,17 @@ def test(arguments: Sequence[str]) -> None:
 def predict(arguments: Sequence[str]) -> None:
     """`resnet-lightning predict`: class probabilities, in predictions-<evaluation>.npy in the run's folder."""
     run = prepare(arguments, "predict")
+    refuse_detectors(run, "predict writes class probabilities of images")
     with interruptible():
         trainer = make_trainer(run)
         with alone(run, trainer, result_file("predict", evaluation(run.data))):
             write_probabilities(run, trainer)
+
+
+def refuse_detectors(run: PreparedRun, why: str) -> None:
+    """Raises BadInput unless a run is of classification."""
+    if not isinstance(run.model, Classifier):
+        raise BadInput(f"{why}, and {inspection.name(run.model.network)} has none: `test` measures it")
 
 
 def alone(run: PreparedRun, trainer: Trainer, file: str) -> AbstractContextManager[None]:

@@ -47,6 +47,24 @@ def measured(runs: Sequence[Run], kind: Kind) -> str:
     return words + (f" ({', '.join(f'+{counts[state]} {state}' for state in sorted(counts))})" if counts else "")
 
 
+def last_values(runs: Sequence[Run], column: str) -> list[float]:
+    """What a column of metrics.csv says at the end of each finished run."""
+    found = [run.last(column) for run in runs if run.state == "finished"]
+    return [value for value in found if value is not None]
+
+
+def measured_last(runs: Sequence[Run], column: str) -> str:
+    """The same in words, as measured() says an error: 76.40, 76.40 ± 0.21, at 12,000: 45.31, diverged, or –."""
+    if values := last_values(runs, column):
+        return mean_and_deviation(values)
+    furthest = max(runs, key=lambda run: run.iteration, default=None)
+    if furthest is None:
+        return NOTHING
+    iterations, curve = furthest.curve(column)
+    here = f"at {iterations[-1]:,}: {curve[-1]:.2f}" if curve else NOTHING
+    return "diverged" if furthest.state == "diverged" else here
+
+
 def mean_and_deviation(values: Sequence[float]) -> str:
     """8.75, or of several values 8.75 ± 0.21, the sample standard deviation."""
     return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from resnet_lightning.files import write_text
-from resnet_lightning.reporting.cells import NOTHING, TESTING, evaluated, measured
+from resnet_lightning.reporting.cells import NOTHING, TESTING, evaluated, measured, measured_last
 from resnet_lightning.reporting.comparison import describe
 from resnet_lightning.reporting.settings import by_network, groups, name_of
 from resnet_lightning.reporting.table import WORDS, Table
@@ -168,6 +168,7 @@ def _cells(run: Run) -> dict[str, str]:
             f"{words} error %": evaluated([run], testing, "error") if testing in run.evaluations else NOTHING
             for testing, words in TESTING.items()
         },
+        "mAP %": measured_last([run], "test/mAP") if trained else NOTHING,
         "Iterations": NOTHING if run.weights else iterations,
         "Time (h:mm:ss)": _clock(round(seconds)) if isinstance(seconds, int | float) else NOTHING,
         "Device": str(device) if devices == 1 else f"{devices} × {device}",

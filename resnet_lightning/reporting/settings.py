@@ -15,10 +15,19 @@ class Training(NamedTuple):
     batch_size: int
 
 
-PAPERS = {"CIFAR-10": Training("cifar10/", 64_000, 128), "ImageNet": Training("imagenet/", 600_000, 256)}
+PAPERS = {
+    "CIFAR-10": Training("cifar10/", 64_000, 128),
+    "ImageNet": Training("imagenet/", 600_000, 256),
+    # Of both parts together; py-faster-rcnn's for VOC, where the paper names another's.
+    "VOC 2007 test": Training("detection/voc07/", 70_000, 2),
+    "COCO val2014": Training("detection/coco/", 320_000, 8),
+}
 FAMILIES = ("plain", "ResNet", "VGG")  # of the paper's networks
 # The title of a DataModule: the data set, as which files, at which size, how much of it.
-TITLE = re.compile(r"(CIFAR-10|ImageNet)(?: \(JPEG\))?(?P<part> at \d+×\d+)?(?P<only>, only .*)?")
+TITLE = re.compile(
+    r"(CIFAR-10|ImageNet|VOC 2007 test|COCO val2014)"
+    r"(?: \(JPEG\))?(?P<part> at \d+×\d+)?(?P<only>, only .*| \(.*\))?"
+)
 
 
 class Setting(NamedTuple):
@@ -28,8 +37,8 @@ class Setting(NamedTuple):
         data: what they were trained and tested on, in words.
         iterations: planned.
         changes: what differs from their experiments' files, but for the length.
-        papers: the data set of the paper whose training they follow, CIFAR-10 or ImageNet; empty for all else, which
-            is never set beside its numbers.
+        papers: the data set of the paper whose training they follow, such as CIFAR-10; empty for all else, which is
+            never set beside its numbers.
         full: whether they are the paper's training itself: its networks, on all of the data, with nothing changed.
         of_others: weights that others trained; nothing here says how.
     """
@@ -69,7 +78,7 @@ class Setting(NamedTuple):
 
 
 def whole(papers: str) -> Setting:
-    """The paper's training on one of its data sets, CIFAR-10 or ImageNet."""
+    """The paper's training on one of its data sets, such as CIFAR-10 or ImageNet."""
     return Setting(papers, PAPERS[papers].iterations, (), papers, full=True)
 
 

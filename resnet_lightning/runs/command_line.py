@@ -26,6 +26,7 @@ from resnet_lightning.runs.resume import precision_of
 from resnet_lightning.runs.trainers import check_settings, fill_in
 from resnet_lightning.training.classifier import Classifier
 from resnet_lightning.training.first_look import is_unfinished, make_lazy_layers
+from resnet_lightning.training.module import NetworkModule
 
 EVALUATING = ("validate", "test", "predict")
 WEIGHTS = "weights"
@@ -53,7 +54,7 @@ class PreparedRun:
     changes: list[str]
     seed: int
     folder: Path
-    model: Classifier
+    model: NetworkModule
     data: Any
     settings: dict[str, Any]
     checkpoint: Path | None
@@ -168,7 +169,7 @@ def make_parser(command: str, model: str | None = None) -> LightningArgumentPars
     """The options of a command: those of the Trainer, the Classifier, any data module, and of the run itself.
 
     Args:
-        model: the full name of a subclass of Classifier, to take its place.
+        model: the full name of a class in Classifier's place, such as a subclass of it.
     """
     parser = LightningArgumentParser(
         prog=f"{Path(sys.argv[0]).name} {command}",
@@ -182,7 +183,7 @@ def make_parser(command: str, model: str | None = None) -> LightningArgumentPars
     parser.add_lightning_class_args(Trainer, "trainer")
     parser.add_lightning_class_args(import_model(model) if model else Classifier, "model")
     if model:
-        parser.add_argument(f"--{MODEL_CLASS}", type=str, help="A subclass of Classifier in its place: --model CLASS.")
+        parser.add_argument(f"--{MODEL_CLASS}", type=str, help="A class in Classifier's place: --model CLASS.")
     parser.add_lightning_class_args(LightningDataModule, "data", subclass_mode=True)
     parser.add_argument(
         "--run", type=str | None, default=None, help="Folder of the run. Default: runs/<experiment>/seed<N>"

@@ -21,6 +21,7 @@ from resnet_lightning.runs.identity import first_difference
 RUNS = Path("runs")
 RESULTS = Path("results")  # of runs that are over, as `keep` writes them: in the same folders, without weights
 RESPONSES, GRADIENTS, LESIONS = "responses.csv", "gradients.csv", "lesions.json"  # of every layer, or block
+DETECTIONS, PICTURES = "detections.json", "pictures.json"  # of every class; of some tested images
 LONGEST = 255  # bytes of a folder's name
 # Changes that were in no name before callbacks, and what they may act on, were part of the experiment.
 ONCE_UNNAMED = ("callbacks=", "strategy=", "log_every_n_steps=", "val_check_interval=")

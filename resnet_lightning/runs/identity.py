@@ -14,7 +14,7 @@ import yaml
 # Where a run reads and writes, how it is carried out, and what it reports. The seed is in the folder's name.
 WATCHES = re.compile(
     r"run|ckpt_path|checkpoint_every|print_config|model\.bn_batches|"
-    r"data\.(root|download|evaluation|val_map|skip_damaged|workers)|"
+    r"data\.(root|download|evaluation|val_map|skip_damaged|(num_)?workers)|"
     r"trainer\.(accelerator|enable_\w+|profiler|logger.*)"
 )
 # How often it is measured: part of the experiment as soon as a callback is there that may act on what is measured.
@@ -24,7 +24,7 @@ SAME_NUMBERS = re.compile(r"auto|single_device|ddp(_(spawn|fork|notebook))?(_fin
 # What devices choose by themselves (training/devices.py). A run goes on in the precision in which it began.
 DEFAULT_PRECISIONS = (None, "bf16-mixed", "32-true")
 
-OURS = ("GradientFlow", "LayerResponses")
+OURS = ("Detections", "GradientFlow", "LayerResponses")
 LIGHTNINGS = (
     *("DeviceStatsMonitor", "LearningRateMonitor", "ThroughputMonitor"),
     *("ModelCheckpoint", "OnExceptionCheckpoint", "ModelSummary", "RichModelSummary"),

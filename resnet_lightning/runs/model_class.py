@@ -1,4 +1,4 @@
-"""A subclass of Classifier in its place: --model mynet.Mine, which config.yaml keeps as model_class."""
+"""Another class in Classifier's place: --model mynet.Mine, which config.yaml keeps as model_class."""
 
 import re
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import yaml
 
 from resnet_lightning.errors import BadInput
 from resnet_lightning.runs.naming import config_files, split_options
-from resnet_lightning.training.classifier import Classifier
+from resnet_lightning.training.module import NetworkModule
 
 MODEL_CLASS = "model_class"
 CLASS_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+(?<!\.yaml)(?<!\.yml)(?<!\.json)")
@@ -34,13 +34,13 @@ def without_model_class(arguments: Sequence[str]) -> list[str]:
     return rest
 
 
-def import_model(name: str) -> type[Classifier]:
-    """The class of a full name, such as mynet.Mine; BadInput if it is not there, or no Classifier."""
+def import_model(name: str) -> type[NetworkModule]:
+    """The class of a full name, such as mynet.Mine; BadInput if it is not there, or trains no network."""
     module, _, wanted = name.rpartition(".")
     try:
         found = getattr(import_module(module), wanted)
     except (ImportError, AttributeError) as error:
         raise BadInput(f"--model {name}: {error}") from error
-    if not (isinstance(found, type) and issubclass(found, Classifier)):
+    if not (isinstance(found, type) and issubclass(found, NetworkModule)):
         raise BadInput(f"--model {name}: expected a subclass of resnet_lightning.training.classifier.Classifier")
     return found

@@ -25,10 +25,10 @@ FORMAT = "resnet-lightning packed run 1"
 # A run that is trained goes on writing while it is read. So a result is read before the checkpoint that it is of, and
 # the curves after it, which reach at least as far then: what a run that is killed leaves too. Written is the other way
 # round.
-FILES = ("result.json", "test-*.json", "lesions.json", "config.yaml", "run.json")
+FILES = ("result.json", "test-*.json", "lesions.json", "detections.json", "pictures.json", "config.yaml", "run.json")
 CURVES = ("metrics.csv", RESPONSES, GRADIENTS, "log.txt")
 MEMBER = re.compile(
-    r"(result|test-\w+|lesions|run)\.json|config\.yaml|(metrics|responses|gradients)\.csv|log\.txt|"
+    r"(result|test-\w+|lesions|detections|pictures|run)\.json|config\.yaml|(metrics|responses|gradients)\.csv|log\.txt|"
     r"checkpoints/iteration=\d+\.ckpt(\.sha256)?"
 )
 

@@ -53,14 +53,14 @@ class Progress(ProgressBar):
         if self.bar and time.monotonic() - self.refreshed > SECONDS_BETWEEN_REFRESHES:
             self._refresh(trainer)
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
         if trainer.state.fn != "fit" or not self.enabled or not trainer.is_global_zero:
             return
         metrics = trainer.callback_metrics
         self.errors = ", ".join(
-            f"{name.partition('/')[0]} error {float(value):.2f} %"
+            f"{name.partition('/')[0]} {pl_module.measure} {float(value):.2f} %"
             for name, value in metrics.items()
-            if name.endswith("/error")
+            if name.endswith(f"/{pl_module.measure}")
         )
         if self.bar:
             self._refresh(trainer)

@@ -167,7 +167,7 @@ def _evaluations(folder: Path, data: str) -> dict[str, dict[str, Any]]:
     found = {}
     for path in sorted(folder.glob("test-*.json")):
         contents = read_json_or_nothing(path)
-        if contents and not isinstance(contents.get("error"), int | float):
+        if contents and not isinstance(contents.get("error", contents.get("mAP")), int | float):
             skip(f"{path} is damaged (no error in percent)")
         elif contents and contents.get("data", data) != data:
             skip(f"{path} is of {contents['data']}, not of the run's data, {data}")

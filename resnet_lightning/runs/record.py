@@ -24,6 +24,7 @@ from resnet_lightning.runs.identity import configuration_hash
 from resnet_lightning.runs.locks import check_lock
 from resnet_lightning.runs.metrics_file import read_metrics
 from resnet_lightning.training.devices import device_name
+from resnet_lightning.training.module import NetworkModule
 
 
 @runtime_checkable
@@ -51,7 +52,7 @@ class RunRecord(Timer):
         self.config = config
         self.sessions: list[dict[str, Any]] = []
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         super().on_train_start(trainer, pl_module)
         info = self.describe(trainer, pl_module)
         refuse_other_data(self.folder, info["data"])
@@ -70,9 +71,9 @@ class RunRecord(Timer):
         instantiator = {"_instantiator": "lightning.pytorch.cli.instantiate_module"}
         checkpoint["hyper_parameters"] = settings | instantiator
 
-    def describe(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+    def describe(self, trainer: Trainer, pl_module: NetworkModule) -> dict[str, Any]:
         """Everything that is known before the first iteration."""
-        network: Any = pl_module.network
+        network = pl_module.network
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         return {
             **self.identity,
@@ -98,18 +99,20 @@ class RunRecord(Timer):
             },
         }
 
-    def finish(self, trainer: Trainer, pl_module: LightningModule, state: str, iteration: int) -> dict[str, Any]:
-        """Writes result.json: errors (percent) at the last iteration, not the best ones."""
+    def finish(self, trainer: Trainer, pl_module: NetworkModule, state: str, iteration: int) -> dict[str, Any]:
+        """Writes result.json: errors or mAP (percent) at the last iteration, not the best ones."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         rows = read_metrics(self.folder / "metrics.csv")
-        if state == "finished" and "train/error" not in rows.get(iteration, {}):
+        trained, measure = f"train/{pl_module.train_measure}", pl_module.measure
+        if state == "finished" and trained not in rows.get(iteration, {}):
             raise BadInput(
-                f"{self.folder / 'metrics.csv'} has no training error of iteration {iteration:,}: put a whole one in "
-                "its place, or move the run away"
+                f"{self.folder / 'metrics.csv'} has no training {pl_module.train_measure} of iteration {iteration:,}: "
+                "put a whole one in its place, or move the run away"
             )
+        measures = (measure, *pl_module.other_measures)
         curves = {
             column: [float(row[column]) for _, row in sorted(rows.items()) if column in row]
-            for column in ("train/error", "val/error", "val/top5_error", "test/error", "test/top5_error")
+            for column in (trained, *(f"{of}/{name}" for of in ("val", "test") for name in measures))
         }
         info = self.describe(trainer, pl_module)
         result = info | {"state": state, "iteration": iteration, "sessions": self.sessions, "finished": now()}
@@ -121,8 +124,8 @@ class RunRecord(Timer):
                 result[column.replace("/", "_")] = curve[-1] if state == "finished" else None
         if damaged := protocol.damaged_images(data):
             result["damaged_images"] = damaged
-        if curves["test/error"]:
-            result["best_test_error"] = min(curves["test/error"])
+        if tested := curves[f"test/{measure}"]:
+            result[f"best_test_{measure}"] = max(tested) if pl_module.higher_is_better else min(tested)
         result["seconds"] = round(self.time_elapsed("train"), 1)
         check_lock(self.folder)
         write_json(self.folder / "result.json", result)

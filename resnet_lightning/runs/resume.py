@@ -28,8 +28,7 @@ from resnet_lightning.data.repeatable import random_state, set_random_state
 from resnet_lightning.errors import BadInput
 from resnet_lightning.runs.checkpoints import checkpoints
 from resnet_lightning.runs.folder import read_json
-
-Window = list[tuple[torch.Tensor, torch.Tensor]]  # loss [] and mistakes [B] of each iteration
+from resnet_lightning.training.module import Window
 
 
 def take_as_many_threads(folder: Path) -> None:
@@ -95,9 +94,10 @@ class ExactResume(Callback):
         vars(pl_module.rate).update({name: self.schedule[name] for name in known if name in self.schedule})
         pl_module.take_configured_settings()
         device = pl_module.device
-        pl_module.window = [(loss.to(device), wrong.to(device)) for loss, wrong in pl_module.window]
         unseen = pl_module.unseen if pl_module.rate.looks_every else []
-        pl_module.unseen = [(loss.to(device), wrong.to(device)) for loss, wrong in unseen]
+        pl_module.window, pl_module.unseen = (
+            [tuple(value.to(device) for value in values) for values in window] for window in (pl_module.window, unseen)
+        )
         if self.random is not None:
             set_random_states(trainer, self.random)
         if trainer.global_step and evaluation_is_due(trainer) and trainer.global_step != self.evaluated:
@@ -122,14 +122,10 @@ def set_random_states(trainer: Trainer, state: dict[str, Any]) -> None:
 
 
 def of_all(pl_module: Any, window: Window) -> list[torch.Tensor]:
-    """Losses [processes, iterations] and mistakes [processes, iterations, B], since only the first process writes."""
-    if not window:
-        return []
-    losses, mistakes = (torch.stack(values) for values in zip(*window, strict=True))
-    return [
-        pl_module.all_gather(losses).view(-1, *losses.shape),
-        pl_module.all_gather(mistakes.byte()).view(-1, *mistakes.shape),
-    ]
+    """Each value of the iterations' [processes, iterations, ...], since only the first process writes."""
+    stacked = [torch.stack(values) for values in zip(*window, strict=True)]
+    sent = [values.byte() if values.dtype == torch.bool else values for values in stacked]
+    return [pl_module.all_gather(values).view(-1, *values.shape) for values in sent]
 
 
 def of_this(trainer: Trainer, saved: list[torch.Tensor]) -> Window:
@@ -137,7 +133,8 @@ def of_this(trainer: Trainer, saved: list[torch.Tensor]) -> Window:
     if not saved:
         return []
     rank = trainer.global_rank if len(saved[0]) == trainer.world_size else 0
-    return list(zip(saved[0][rank], saved[1][rank].bool(), strict=True))
+    own = [value[rank] for value in saved]
+    return list(zip(*(value.bool() if value.dtype == torch.uint8 else value for value in own), strict=True))
 
 
 def check_same_start(trainer: Trainer, pl_module: Any) -> None:

@@ -13,7 +13,8 @@ from resnet_lightning.runs.checkpoint_io import AtomicCheckpointIO
 from resnet_lightning.runs.checkpoints import newest_whole_checkpoint
 from resnet_lightning.runs.command_line import prepare
 from resnet_lightning.runs.folder import read_json
-from resnet_lightning.training.weights import PREPROCESSING, take_weights
+from resnet_lightning.training.classifier import Classifier
+from resnet_lightning.training.weights import PREPROCESSING, Pretrained, take_weights
 
 WEIGHTS = "weights.safetensors"  # beside a result: the network's tensors, and the mean image
 MEAN, STD = f"{PREPROCESSING}mean", f"{PREPROCESSING}std"
@@ -84,6 +85,8 @@ def load_run(path: str | Path, data: str | Path | None = None) -> Trained:
         raise BadInput(f"{folder} has no config.yaml: name the folder of a run, or a checkpoint inside of one")
     place = [f"--data.root={data}"] if data else []
     run = prepare([f"--config={folder / 'config.yaml'}", *place, "--trainer.accelerator=cpu"], watched=False)
+    if not isinstance(run.model, Classifier):
+        raise BadInput(f"{folder} holds a detector: Detector.load_from_checkpoint makes it of a checkpoint")
     contents = AtomicCheckpointIO().load_checkpoint(checkpoint)
     preprocessing = preprocessing_of(contents, checkpoint)
     take_weights(contents, run.model.network)
@@ -108,6 +111,22 @@ def find_weights(path: Path) -> tuple[Path, Path]:
     if checkpoint is None and not kept.is_file():
         raise BadInput(f"{folder} has neither checkpoints nor {WEIGHTS}")
     return folder, checkpoint or kept
+
+
+def read_weights(path: str) -> Pretrained:
+    """The weights of a run, its name and what it expects of a picture.
+
+    Args:
+        path: a run's folder, or a file of weights: one of its checkpoints, torchvision's, or a .safetensors.
+
+    Raises:
+        BadInput: if there are none.
+    """
+    file = Path(path)
+    if not file.is_file():
+        file = find_weights(file)[1]
+    contents = AtomicCheckpointIO().load_checkpoint(file)
+    return Pretrained(contents["state_dict"], str(contents.get("network", "")), preprocessing_of(contents, file))
 
 
 def preprocessing_of(contents: Mapping[str, Any], path: Path) -> Preprocessing | None:

@@ -56,7 +56,7 @@ def make_trainer(
     if not given["logger"]:
         given["enable_checkpointing"] = False
     compiler = os.environ.get("CXX", "c++")
-    if run.config.model.compile and not shutil.which(compiler):
+    if run.config.model.get("compile") and not shutil.which(compiler):
         raise BadInput(f"model.compile needs a C++ compiler, and there is no {compiler}: install g++, or leave it out")
     torch.set_float32_matmul_precision("high")
     try:
@@ -100,7 +100,7 @@ def check_settings(config: Any, command: str) -> None:
     ):
         if value is not None and (not isinstance(value, int) or value <= 0):
             raise BadInput(f"{name} {value}: expected a number of iterations, at least 1")
-    if trainer.sync_batchnorm and config.model.batch_norm_images is not None:
+    if trainer.sync_batchnorm and config.model.get("batch_norm_images") is not None:
         raise BadInput("trainer.sync_batchnorm normalises by all devices' images, model.batch_norm_images by fewer")
     for names, reason in REFUSED.items():
         for name in names.split():

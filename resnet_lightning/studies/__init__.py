@@ -37,6 +37,9 @@ STUDIES = (
     "table3",
     "table4",
     "table5",
+    "table7",
+    "table8",
+    "detection",
     "figure4",
 )
 

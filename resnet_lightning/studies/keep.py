@@ -16,7 +16,8 @@ from resnet_lightning.runs.reading import Run, load_runs
 from resnet_lightning.studies import STUDIES, find_study
 
 ROWS = 300  # of a metrics.csv: more than a figure shows
-WHOLE = ("result.json", "lesions.json", "test-*.json", "responses.csv", "gradients.csv")  # small as they are
+# Small as they are; pictures.json is not, and holds images that are not for publication.
+WHOLE = ("result.json", "lesions.json", "detections.json", "test-*.json", "responses.csv", "gradients.csv")
 WEIGHTS = "weights.safetensors"
 EACH, TOGETHER = 5_000_000, 25_000_000  # bytes of weights in results/
 BYTES = 4  # of a weight

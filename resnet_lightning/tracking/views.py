@@ -20,6 +20,7 @@ SECTIONS = {  # names and titles of the metrics of each section's panels
         "val/error": "Validation error, %",
         "train/error": "Training error, %",
     },
+    "Detection": {"test/mAP": "mAP, %", "test/mAP50": "mAP@.5, %"},
     "Optimisation": {"train/loss": "Training loss", "lr": "Learning rate"},
     "Layer responses": {
         "response/median": "Standard deviation of responses, median over layers",
@@ -38,6 +39,7 @@ SECTIONS = {  # names and titles of the metrics of each section's panels
     },
 }
 EVALUATED = {"test/error", "val/error"}
+DETECTED = {"test/mAP", "test/mAP50"}
 
 
 @dataclass(frozen=True)
@@ -91,9 +93,13 @@ def study_views(name: str) -> list[View]:
         recorded = {column for run in group for row in run.rows.values() for column in row}
         # CIFAR-10 has no validation images and ImageNet's test labels are not public: no panel for what cannot be.
         missing = EVALUATED - recorded if EVALUATED & recorded else set()
+        missing |= DETECTED - recorded  # of classification
+        if DETECTED & recorded:
+            missing |= {*SECTIONS["Errors"], *SECTIONS["Layer responses"], *SECTIONS["Gradient flow"]}
         sections = {
             section: {metric: title for metric, title in panels.items() if metric not in missing}
             for section, panels in SECTIONS.items()
+            if not missing >= panels.keys()
         }
         metrics = [metric for panels in sections.values() for metric in panels if not metric.startswith(SYSTEM)]
         table = "\n".join(map(to_markdown, study.tables(group)))

@@ -10,7 +10,10 @@ from resnet_lightning.reporting.settings import name_of
 from resnet_lightning.tracking.views import SYSTEM, View
 
 ITERATION, SECONDS = "trainer/global_step", "RelativeTime(Process)"  # Lightning's and W&B's names of the axes
-COLUMNS = ("run:state", *(f"summary:{name}" for name in ("iteration", "train/error", "test/error", "val/error")))
+COLUMNS = (
+    "run:state",
+    *(f"summary:{name}" for name in ("iteration", "train/error", "test/error", "val/error", "test/mAP")),
+)
 MANY = 100  # runs in one panel; W&B shows 10 by default
 
 

@@ -1,11 +1,12 @@
 """Weights from any of the usual files, named as a network names them; those of another network are refused by name."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from resnet_lightning.data.preprocessing import Preprocessing
 from resnet_lightning.errors import BadInput
 from resnet_lightning.networks import inspection
 
@@ -14,6 +15,20 @@ CONTAINERS = ("state_dict", "model_state_dict", "model", "net", "network", "weig
 PREFIXES = ("network.", "module.", "_orig_mod.", "model.", "net.")
 OURS = "network."  # the Classifier's prefix
 PREPROCESSING = "preprocessing."  # of the mean image beside kept weights
+
+
+class Pretrained(NamedTuple):
+    """What a file of classification's weights holds.
+
+    Args:
+        weights: by name.
+        network: its name; empty if the file does not say.
+        preprocessing: what it expects of a picture; None if the file does not say, as torchvision's do not.
+    """
+
+    weights: Mapping[str, Tensor]
+    network: str
+    preprocessing: Preprocessing | None
 
 
 def weights_in(contents: Any) -> dict[str, Tensor]:

@@ -20,7 +20,7 @@ from resnet_lightning.runs.folder import make_folder, read_json, result_file, ru
 from resnet_lightning.runs.locks import holder
 from resnet_lightning.runs.metrics_file import read_metrics
 from resnet_lightning.runs.naming import describe
-from resnet_lightning.studies.experiments import TORCHVISION
+from resnet_lightning.studies.experiments import BACKBONES, TORCHVISION
 
 # Statuses of a run that was asked to stop and has saved what it had, or had nothing to save yet.
 STOPPED = {128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)}
@@ -156,12 +156,14 @@ class Job:
 
     def _progress(self, info: dict[str, Any], last: int, latest: dict[str, str]) -> dict[str, str]:
         tested = latest.get("test/error") or latest.get("val/error")  # ImageNet's test labels are not public
+        mean_ap = latest.get("test/mAP")
         total, speed = info["iterations"], float(latest.get("images_per_second", 0))
         left = timedelta(seconds=round((total - last) * info["batch_size"] / speed)) if speed else ""
         return {
             "iteration": f"{last:,} of {total:,}",
             "training error %": f"{float(latest['train/error']):.2f}" if "train/error" in latest else "",
             "test error %": f"{float(tested):.2f}" if tested else "",
+            "mAP %": f"{float(mean_ap):.2f}" if mean_ap else "",
             "images/s": f"{speed:,.0f}",
             "time left": str(left) if self.state in ("running", "elsewhere") else "",
         }
@@ -190,6 +192,7 @@ def list_jobs(
     overlays: Sequence[str],
     changes: Sequence[str] = (),
     in_proportion: bool = False,
+    weights: str | None = None,
 ) -> list[Job]:
     """Every run of every experiment and seed.
 
@@ -199,6 +202,8 @@ def list_jobs(
         overlays: configuration files laid over every experiment.
         changes: more options of `fit`.
         in_proportion: the steps are those of an experiment of base.yaml's length, and others have more or fewer.
+        weights: the folder of torchvision's files, one of which every detector begins with; None leaves it to the
+            experiment.
 
     Raises:
         BadInput: if a file is missing or a number makes no sense.
@@ -223,10 +228,23 @@ def list_jobs(
         if data:
             arguments.append(f"--data.root={data}")
         arguments += changes
+        if weights:
+            arguments += begun_with(experiment, weights)
         for seed in seeds:
             full = [*arguments, f"--seed_everything={seed}"]
             jobs.append(Job(run_folder(*describe(full), seed), full))
     return jobs
+
+
+def begun_with(experiment: str, weights: str) -> list[str]:
+    """The options by which a detector begins with torchvision's weights; BadInput if there are none in the folder."""
+    name = BACKBONES.get(experiment)
+    found = sorted(Path(weights).glob(f"{name}[-.]*pth")) if name else []
+    if not found:
+        expected = f"{name}-*.pth" if name else f"none are for {experiment}: leave it out by ONLY="
+        raise BadInput(f"WEIGHTS={weights}: no weight file of this study's networks in that folder ({expected})")
+    stride = ["--model.network.init_args.backbone.init_args.stride_in=3x3"] * name.startswith("resnet")  # type: ignore[union-attr]
+    return [f"--model.pretrained={found[0]}", *stride]
 
 
 def list_evaluations(runs: Sequence[Job], evaluation: str, command: str, data: str | None) -> list[Job]:

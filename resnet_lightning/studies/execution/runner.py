@@ -171,7 +171,7 @@ def line(job: Job) -> str:
 def overview(jobs: Sequence[Job]) -> Table:
     """How far all runs are, for a terminal."""
     table = Table(box=None)
-    columns = ["iteration", "training error %", "test error %", "images/s", "time left"]
+    columns = ["iteration", "training error %", "test error %", "mAP %", "images/s", "time left"]
     table.add_column("run")
     table.add_column("state")
     for column in columns:

@@ -10,6 +10,7 @@ from resnet_lightning.studies import Study, choose, find_study, overview
 from resnet_lightning.studies.execution.carrying_out import carry_out, exit_status
 from resnet_lightning.studies.execution.jobs import list_evaluations, list_jobs, list_weights
 from resnet_lightning.studies.execution.options import add_options, checked
+from resnet_lightning.studies.experiments import BACKBONES
 from resnet_lightning.studies.report import report
 from resnet_lightning.studies.sweep import sweep
 
@@ -31,15 +32,23 @@ def study(arguments: Sequence[str]) -> int:
 def complete(chosen: Study, experiments: Sequence[str], options: jsonargparse.Namespace) -> bool:
     """Runs and evaluates what is missing, and reports; whether nothing is missing in the end."""
     whole = True
-    if options.weights:
+    detectors = any(experiment in BACKBONES for experiment in experiments)  # begin with weights, and train
+    if options.weights and not detectors:
         if not chosen.evaluation:
             raise BadInput(f"WEIGHTS={options.weights}: {options.name} tests no networks, so weights are of no use")
         how = (chosen.evaluation, chosen.command)
         jobs = list_weights(experiments, options.weights, *how, options.data, options["with"])
         whole = carry_out(jobs, options)
     elif experiments:
-        length, overlays, in_proportion = options.steps, options["with"], chosen.in_proportion
-        jobs = list_jobs(experiments, options.seeds, options.data, length, overlays, in_proportion=in_proportion)
+        jobs = list_jobs(
+            experiments,
+            options.seeds,
+            options.data,
+            options.steps,
+            options["with"],
+            in_proportion=chosen.in_proportion,
+            weights=options.weights,
+        )
         whole = carry_out(jobs, options, check=True)
         if chosen.evaluation:
             evaluations = list_evaluations(jobs, chosen.evaluation, chosen.command, options.data)
@@ -61,7 +70,10 @@ def parse(arguments: Sequence[str]) -> jsonargparse.Namespace:
     parser.add_argument("name", help="of a study, which are listed below, or a file of your own, experiments/…/….yaml")
     add_options(parser, seeds=(0,))
     parser.add_argument("--only", nargs="+", default=[], help="some experiments of the study, such as resnet20")
-    parser.add_argument("--weights", help="evaluate torchvision's weight files in this folder instead of training")
+    parser.add_argument(
+        "--weights",
+        help="folder of torchvision's weight files: tested in place of training; detectors begin with them",
+    )
     parser.add_argument("--sweep", help="a setting and its values, such as model.optimizer.init_args.lr=0.05,0.1,0.2")
     options = checked(parser.parse_args(list(arguments)))
     if options.sweep and options.weights:

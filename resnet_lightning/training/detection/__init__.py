@@ -1,0 +1,1 @@
+"""How a detector is trained, and how good its detections are."""

@@ -1,0 +1,131 @@
+"""Detectors through the command line: trained, killed, shared out, begun with what classification has learned."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import REPOSITORY, lasting_workplace, result, rows, same, weights
+from detection_trees import write_year
+from processes import Forked, run, wait_for
+from small_networks import CLASSIFICATION, DETECTION, SOURCE
+
+from resnet_lightning.cli import main
+from resnet_lightning.networks.detection import FasterRCNN
+
+LOSSES = ("loss_classifier", "loss_box_reg", "loss_objectness", "loss_rpn_box_reg")
+SCRATCH = ("--model.pretrained=null", "--model.network.fixed_stages=0")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The workplace of a finished classification run and of a finished detector that began with it; read only."""
+    with lasting_workplace(tmp_path_factory, "detection") as place:
+        (place / "small.py").write_text(SOURCE)
+        write_year(place / "VOC2007", {"trainval": 20, "test": 7})
+        run("fit", *CLASSIFICATION)
+        run("fit", *DETECTION, "--run=detector")
+    return place
+
+
+@pytest.fixture
+def place(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A workplace with the same data and classification run."""
+    for name in ("small.py", "VOC2007", "classification"):
+        (tmp_path / name).symlink_to(finished / name)
+    (tmp_path / "experiments").symlink_to(REPOSITORY / "experiments")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_finished_run(finished: Path) -> None:
+    found, metrics = result(finished / "detector"), rows(finished / "detector")
+    assert (found["state"], found["network"]) == ("finished", "small-64 Faster R-CNN")
+    assert (found["train_images"], found["test_images"]) == (
+        11,
+        7,
+    )  # 20 less those without objects, or with difficult ones alone
+    assert "test_mAP" in found and "best_test_mAP" in found and "test_error" not in found
+    for row in metrics.values():
+        if "train/loss" in row:
+            each = [float(row[f"train/{name}"]) for name in LOSSES]
+            assert math.isclose(sum(each), float(row["train/loss"]), rel_tol=1e-4)
+    classes = json.loads((finished / "detector" / "detections.json").read_text())["classes"]
+    assert len(classes) == 20 and classes["cat"]["ap"] is None and classes["dog"]["ap"] is not None
+    assert len(json.loads((finished / "detector" / "pictures.json").read_text())["pictures"]) == 7
+
+
+def test_it_begins_with_the_weights_and_the_normalisation_of_classification(finished: Path) -> None:
+    theirs = torch.load(finished / "classification" / "checkpoints" / "iteration=4.ckpt", weights_only=True)
+    ours = weights(finished / "detector", 12)
+    fixed = {
+        name: value for name, value in theirs["state_dict"].items() if name.startswith(("network.bn1", "network.conv1"))
+    }
+    for name, value in fixed.items():
+        if "num_batches" not in name:
+            assert torch.equal(ours[name.replace("network.", "network.backbone.conv1.")], value)
+    trained = "network.layer3.0.conv1.weight", "network.backbone.layer3.0.conv1.weight"
+    assert not torch.equal(theirs["state_dict"][trained[0]], ours[trained[1]])
+
+
+def test_a_killed_run_ends_as_if_nothing_had_happened(place: Path, finished: Path) -> None:
+    arguments = [*DETECTION, "--run=detector", "--checkpoint_every=3"]
+    process = Forked("fit", *arguments)
+    wait_for(Path("detector", "checkpoints", "iteration=6.ckpt"), process)
+    process.kill()
+    assert not Path("detector", "result.json").exists()
+    (place / "classification").unlink()  # is not needed any more
+    run("fit", *arguments)
+    assert rows("detector") == rows(finished / "detector")
+    assert same(weights("detector", 12), weights(finished / "detector", 12))
+
+
+def test_two_processes_count_every_image_once(place: Path) -> None:
+    run("fit", *DETECTION, "--trainer.strategy=ddp", "--trainer.devices=2", "--run=two", "--trainer.max_steps=4")
+    assert result("two")["state"] == "finished" and result("two")["devices"] == 2
+    alone = ["--config=two/config.yaml", "--ckpt_path=two/checkpoints/iteration=4.ckpt"]
+    main(["test", *alone, "--trainer.devices=1", "--trainer.strategy=auto"])
+    measured = json.loads(Path("two", "test-boxes.json").read_text())
+    assert measured["images"] == 7 and measured["mAP"] == pytest.approx(result("two")["test_mAP"], abs=1e-3)
+
+
+def test_from_scratch_it_is_said_and_statistics_are_measured(place: Path) -> None:
+    run("fit", *DETECTION, *SCRATCH, "--trainer.max_steps=2", "--run=scratch")
+    assert result("scratch")["network"] == "small-64 Faster R-CNN from scratch"
+    assert weights("scratch", 2)["network.backbone.conv1.bn1.running_mean"].abs().max() > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ["--model.network.backbone.last=32"],
+            "pretrained classification: the checkpoint holds small-64, not the",
+        ),
+        (["--model.pretrained=nowhere"], "model.pretrained nowhere: nowhere does not exist"),
+        (["--model.pretrained=null"], "pretrained null: from scratch all has to be trained"),
+        (["--model.network.num_classes=7"], "num_classes 7: the data has 20 classes"),
+        (["--model.schedule=resnet_lightning.schedules.Plateau"], "Plateau looks at"),
+    ],
+)
+def test_bad_input(place: Path, refused: Callable[..., str], options: list[str], said: str) -> None:
+    line = refused("fit", *DETECTION, *options, "--run=bad")
+    assert said in line, line
+    assert not Path("bad", "config.yaml").exists()
+
+
+def test_torchvisions_weights_fit(finished: Path) -> None:
+    """Their names are those of our networks, whose strides a file does not tell."""
+    from torchvision.models import resnet50
+
+    from resnet_lightning.networks import imagenet_resnet
+    from resnet_lightning.training.detection.initialisation import take_over
+    from resnet_lightning.training.weights import Pretrained
+
+    theirs = resnet50().state_dict()
+    network = FasterRCNN(imagenet_resnet(50, "B", stride_in="3x3"))
+    take_over(network, Pretrained(theirs, "", None))
+    assert torch.equal(network.roi_heads.box_head.layer4[2].bn3.running_var, theirs["layer4.2.bn3.running_var"])
+    assert torch.allclose(network.transform.image_mean, torch.tensor([0.485, 0.456, 0.406]))
