@@ -17,7 +17,7 @@ from resnet_lightning.files import write_text
 
 # Columns of words; all others hold numbers, which are right-aligned.
 WORDS = (
-    *("Network", "Class", "Experiment", "Data", "Measured", "Weights", "Members", "Verdict"),
+    *("Network", "Experiment", "Class", "Data", "Measured", "Weights", "Members", "Verdict"),
     *("Choice", "Paper's", "Changed to", "By", "Differs in", "Test", "Bound by"),
 )
 SAID_BY_TITLE = ("Iterations", "Data")  # which Markdown and a narrow terminal leave out

@@ -59,7 +59,10 @@ def sweep(study: Study, experiments: Sequence[str], options: jsonargparse.Namesp
     """
     swept = parse_sweep(options.sweep)
     how = (options.data, options.steps, options["with"])
-    by_value = [list_jobs(experiments, options.seeds, *how, [f"--{swept.key}={value}"]) for value in swept.values]
+    longer = study.in_proportion
+    by_value = [
+        list_jobs(experiments, options.seeds, *how, [f"--{swept.key}={value}"], longer) for value in swept.values
+    ]
     jobs = [job for own in zip(*by_value, strict=True) for job in own]
     if not experiments:
         raise BadInput(f"SWEEP={options.sweep}: {options.name} trains nothing")
@@ -70,7 +73,7 @@ def sweep(study: Study, experiments: Sequence[str], options: jsonargparse.Namesp
     whole = carry_out(jobs, options, check=True)
     if options.print:
         return whole
-    common = [list_jobs([experiment], options.seeds, *how)[0] for experiment in experiments]
+    common = [list_jobs([experiment], options.seeds, *how, (), longer)[0] for experiment in experiments]
     changes = common[0].folder.parent.name.partition("@")[2]
     name = f"{file_name(options.name)}-{swept.name}" + f"@{changes}" * bool(changes)
     write_sweeps(swept, dict(zip(labels(experiments).values(), common, strict=True)), options.seeds, name)
