@@ -118,3 +118,8 @@ def read_configurations_as_utf8() -> None:
 
     if usual.__module__ != __name__:
         files.read_text = read_text
+
+
+def changes_its_inputs(operation: Any) -> bool:
+    """Whether one of torch's operations writes into a tensor that it is given: only its schema says so."""
+    return bool(operation._schema.is_mutable)

@@ -78,7 +78,7 @@ def detector_table(network: Any) -> Table:
     """The parts of a detector, for one image of its full size and the regions that it is tested on; values are lost."""
     heads, transform = network.roi_heads, network.transform
     height, width = transform.min_size[0], transform.max_size
-    regions = network.rpn._post_nms_top_n["testing"]
+    regions = network.rpn.eval().post_nms_top_n()
     body = count_parts(nn.Sequential(network.backbone).eval(), (1, 3, height, width))["0"]
     proposing = count_parts(nn.Sequential(OnOneMap(network.rpn.head)), (1, *body.output))["0"]
     head = count_parts(nn.Sequential(heads.box_head).eval(), (regions, body.output[0], network.side, network.side))["0"]

@@ -14,8 +14,10 @@ ALL = sorted(
     path.relative_to(REPOSITORY)
     for path in EXPERIMENTS.rglob("*.yaml")
     # Those of other papers: tests/studies/test_family_study.py; of other protocols: tests/studies/test_protocols.py.
-    if path.stem != "base" and path.parent.name not in ("clusters", "family", "preactivation", "protocols")
+    if path.stem != "base" and path.parent.name not in ("clusters", "family", "ideas", "preactivation", "protocols")
+    if "detection" not in path.parts and path.name != "vgg11.yaml"
 )
+DETECTION = [path.relative_to(REPOSITORY) for path in sorted((EXPERIMENTS / "detection").rglob("*/*.yaml"))]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:lightning")  # main() does the same
@@ -63,3 +65,32 @@ def test_every_experiment_is_what_its_name_says(path: Path, monkeypatch: pytest.
         assert f"{published.get('mean', published['error'])} " in header
     elif "figure6" in path.parts and depth != 110:
         assert f"about {PAPER['figures']['fig6']['read_off']['end_test'][f'plain-{depth}']} %" in header
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:lightning")  # main() does the same
+@pytest.mark.parametrize("path", DETECTION, ids=str)
+def test_every_experiment_of_detection_is_what_its_name_says(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    header = "".join(line for line in path.read_text().splitlines(keepends=True) if line.startswith("#"))
+    match = re.match(r"(resnet|vgg)(\d+)", path.stem)
+    assert match and str(path) in header
+    built = prepare([f"--config={path.parents[1]}/base.yaml", f"--config={path}"])
+    name = f"{ {'resnet': 'ResNet', 'vgg': 'VGG'}[match[1]] }-{match[2]}"
+    assert built.model.network.name.startswith(name) and built.model.network.depth == int(match[2])
+    published = {
+        "voc07": [PAPER["table7_voc_baseline"]["VOC07 test (07+12)"]],
+        "coco": [PAPER["table8_coco_baseline"][measure] for measure in ("mAP@.5", "mAP@[.5,.95]")],
+    }[path.parent.name]
+    assert all(f"{of[name]} % mAP" in header for of in published if name in of)
+    whole, drop = {"voc07": (70_000, 50_000), "coco": (320_000, 240_000)}[path.parent.name]
+    assert built.config.trainer.max_steps == whole
+    schedule = built.model.schedule(whole)
+    assert [schedule(drop - 1), schedule(drop)] == pytest.approx([1, 0.1])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:lightning")
+@pytest.mark.parametrize("overlay", ["modern", "small"])
+def test_overlays_of_detection_fit(overlay: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    files = ("base", "voc07/resnet18", overlay)
+    assert prepare([f"--config=experiments/detection/{name}.yaml" for name in files]).changes == [overlay]

@@ -113,7 +113,7 @@ def test_rates_drop_at_the_ends_of_epochs(stem: str, epochs: int, drops: list[in
 
 def test_steps_shorten_all_in_proportion(workplace: Path) -> None:
     study = find_study("protocols")
-    jobs = list_jobs(study.experiments, [0], None, 2000, [], study.in_proportion)
+    jobs = list_jobs(study.experiments, [0], None, 2000, [], in_proportion=study.in_proportion)
     lengths = {}
     for job in jobs:
         [given] = [word for word in job.arguments if word.startswith("--trainer.max_steps=")]

@@ -64,12 +64,14 @@ def experiments() -> dict[str, tuple[str, dict[str, Any]]]:
     """Every different network of the experiments by the first that names it: function and arguments."""
     found: dict[str, tuple[str, dict[str, Any]]] = {}
     for base in sorted((REPOSITORY / "experiments").glob("*/base.yaml")):
+        if base.parent.name == "detection":  # no classifier
+            continue
         common = yaml.safe_load(base.read_text(encoding="utf-8"))["model"]["network"]
         for path in sorted(set(base.parent.rglob("*.yaml")) - {base}):
             own = yaml.safe_load(path.read_text(encoding="utf-8")).get("model", {}).get("network")
             if own is None:  # settings that are laid over an experiment
                 continue
-            if path.parent.name in ("family", "preactivation") and path.stem not in FAMILY:
+            if path.parent.name in ("family", "ideas", "preactivation") and path.stem not in FAMILY:
                 continue
             function = own.get("class_path", common["class_path"])
             arguments = common["init_args"] if function == common["class_path"] else {}

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from resnet_lightning.benchmarks.complexity.networks import Subject
-from resnet_lightning.compat import storage_identity
+from resnet_lightning.compat import changes_its_inputs, storage_identity
 from resnet_lightning.errors import BadInput
 from resnet_lightning.networks.counting import Part, count_parts
 
@@ -44,7 +44,7 @@ class Traffic(TorchDispatchMode):
         outputs = [leaf for leaf in tree_leaves(made) if isinstance(leaf, Tensor)]
         known = {storage_identity(tensor) for tensor in inputs}
         fresh = [tensor for tensor in outputs if storage_identity(tensor) not in known]
-        if fresh or operation._schema.is_mutable:
+        if fresh or changes_its_inputs(operation):
             for tensor in {id(tensor): tensor for tensor in (*inputs, *outputs)}.values():
                 moved = tensor.numel() * tensor.element_size()
                 if storage_identity(tensor) in self.own:

@@ -49,7 +49,7 @@ class Counter:
 
     def __init__(self, package: Path) -> None:
         self.file = package / "energy_uj"
-        self.range = int((package / "max_energy_range_uj").read_text())
+        self.range = int((package / "max_energy_range_uj").read_text(encoding="utf-8"))
         self.last, self.total = self._read(), 0
 
     def joules(self) -> float:
@@ -60,4 +60,4 @@ class Counter:
         return self.total / 1e6
 
     def _read(self) -> int:
-        return int(self.file.read_text())
+        return int(self.file.read_text(encoding="utf-8"))

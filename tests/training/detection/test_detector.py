@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,8 +26,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with lasting_workplace(tmp_path_factory, "detection") as place:
         (place / "small.py").write_text(SOURCE)
         write_year(place / "VOC2007", {"trainval": 20, "test": 7})
-        run("fit", *CLASSIFICATION)
-        run("fit", *DETECTION, "--run=detector")
+        main(["fit", *CLASSIFICATION])
+        main(["fit", *DETECTION, "--run=detector"])
     return place
 
 
@@ -77,7 +78,7 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(place: Path, finished: Pat
     process.kill()
     assert not Path("detector", "result.json").exists()
     (place / "classification").unlink()  # is not needed any more
-    run("fit", *arguments)
+    main(["fit", *arguments])
     assert rows("detector") == rows(finished / "detector")
     assert same(weights("detector", 12), weights(finished / "detector", 12))
 
@@ -92,7 +93,7 @@ def test_two_processes_count_every_image_once(place: Path) -> None:
 
 
 def test_from_scratch_it_is_said_and_statistics_are_measured(place: Path) -> None:
-    run("fit", *DETECTION, *SCRATCH, "--trainer.max_steps=2", "--run=scratch")
+    main(["fit", *DETECTION, *SCRATCH, "--trainer.max_steps=2", "--run=scratch"])
     assert result("scratch")["network"] == "small-64 Faster R-CNN from scratch"
     assert weights("scratch", 2)["network.backbone.conv1.bn1.running_mean"].abs().max() > 0
 
@@ -129,3 +130,39 @@ def test_torchvisions_weights_fit(finished: Path) -> None:
     take_over(network, Pretrained(theirs, "", None))
     assert torch.equal(network.roi_heads.box_head.layer4[2].bn3.running_var, theirs["layer4.2.bn3.running_var"])
     assert torch.allclose(network.transform.image_mean, torch.tensor([0.485, 0.456, 0.406]))
+
+
+def test_a_report_has_tables_of_detectors_and_classes_and_pictures(place: Path, finished: Path) -> None:
+    shutil.copytree(finished / "detector", "runs/detection/voc07/resnet18@small/seed0")
+    main(["report", "detection"])
+    text = Path("reports/detection.md").read_text()
+    assert "**Shortened runs on VOC 2007 test (07: 11 + 7 images): 12 iterations instead of 70,000" in text
+    assert "small-64 Faster R-CNN" in text and "| dog |" in text
+    assert len(list(Path("reports").glob("detection*.svg"))) == 3  # curves, precision by recall, pictures
+    main(["report", "table7"])
+    text = Path("reports/table7.md").read_text()
+    assert "| VGG-16 Faster R-CNN | – | 73.2 |" in text and "| ResNet-101 Faster R-CNN | – | 76.4 |" in text
+
+
+def test_a_study_begins_with_torchvisions_weights(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("resnet101-abc.pth", "vgg16-abc.pth"):
+        Path(name).touch()
+    main(["study", "table8", "--weights=.", "--print"])
+    residual, vgg = capsys.readouterr().out.splitlines()
+    assert "--model.pretrained=vgg16-abc.pth" in vgg and "stride_in" not in vgg
+    assert "--model.pretrained=resnet101-abc.pth" in residual and residual.count("stride_in=3x3") == 1
+
+
+def test_what_only_classification_has_is_refused(place: Path, finished: Path, refused: Callable[..., str]) -> None:
+    run = [f"--config={finished / 'detector' / 'config.yaml'}"]
+    run += [f"--ckpt_path={finished / 'detector' / 'checkpoints' / 'iteration=12.ckpt'}"]
+    assert "predict writes class probabilities" in refused("predict", *run)
+    assert "lesions measure errors in percent" in refused("lesions", *run)
+    assert "holds a detector" in refused("export", str(finished / "detector"), "--to=onnx")
+
+
+def test_summary_counts_the_parts_of_a_detector(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["summary", *DETECTION[:-3]])
+    rows = {line.split("  ")[0].strip(): line.split() for line in capsys.readouterr().out.splitlines() if "," in line}
+    assert {"shared body", "proposals", "head of the regions", "sibling layers", "total"} <= rows.keys()
+    assert rows["sibling layers"][2] == f"{21 * 5 * 65:,}"  # of 64 numbers and a bias
