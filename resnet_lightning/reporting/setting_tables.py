@@ -45,8 +45,10 @@ def names_of(setting: Setting, published: Mapping[str, object], networks: Networ
 
 def caveats(setting: Setting, group: Sequence[Run], rows: Rows) -> list[str]:
     """What every table of trained runs has to say below it."""
-    kind = "mAP is that" if any("mAP" in column for column in rows[0]) else "Errors are those"
-    said = [f"{kind} of the last iteration, not the best ones. ± is the sample standard deviation of the seeds."]
+    last = "mAP is that of the last iteration, not the best one."
+    if not any("mAP" in column for column in rows[0]):
+        last = "Errors are those of the last iteration, not the best ones."
+    said = [f"{last} ± is the sample standard deviation of the seeds."]
     if group:
         images = " or ".join(f"{number:,}" for number in sorted({run.train_images for run in group}))
         said.append(f"Trained on {images} images.")

@@ -42,12 +42,14 @@ def row(setting: Setting, name: str, own: Sequence[Run], published: Published) -
     """The cells of a detector: ours, the paper's, and the difference in points, for each measure.
 
     Args:
-        published: by measure (mAP, mAP50) and detector.
+        published: by measure (mAP, mAP50) and detector; without any, a measure has no column for them.
     """
     cells = {"Network": name}
     for measure, of in published.items():
         words = WORDS[measure]
         cells[f"{words} %"] = measured_last(own, f"test/{measure}")
+        if not of:
+            continue
         cells[f"Published {words} %"] = f"{of[name]:.1f}" if name in of else NOTHING
         values = last_values(own, f"test/{measure}")
         compared = setting.full and values and name in of

@@ -10,13 +10,20 @@ import torch
 from torch import nn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
-from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
+from torchvision.models.detection.rpn import RegionProposalNetwork
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from resnet_lightning.errors import BadInput
 from resnet_lightning.networks import inspection
 from resnet_lightning.networks.detection.fixed import fix_batch_norm, fix_stages
-from resnet_lightning.networks.detection.regions import STRIDE, RegionAlign, RegionPool, Regions, sibling_layers
+from resnet_lightning.networks.detection.regions import (
+    STRIDE,
+    Proposing,
+    RegionAlign,
+    RegionPool,
+    Regions,
+    SiblingLayers,
+)
 from resnet_lightning.networks.detection.split import split
 
 RATIOS = (0.5, 1.0, 2.0)  # height by width of the anchors
@@ -71,7 +78,7 @@ class FasterRCNN(GeneralizedRCNN):  # type: ignore[misc]
         anchors = AnchorGenerator((tuple(anchor_sizes),), (RATIOS,))
         rpn = RegionProposalNetwork(
             anchors,
-            RPNHead(channels, anchors.num_anchors_per_location()[0]),
+            Proposing(channels, anchors.num_anchors_per_location()[0]),
             fg_iou_thresh=0.7,
             bg_iou_thresh=0.3,
             batch_size_per_image=256,
@@ -84,7 +91,7 @@ class FasterRCNN(GeneralizedRCNN):  # type: ignore[misc]
         heads = Regions(
             RegionAlign(side) if pooling == "align" else RegionPool(side),
             head,
-            sibling_layers(width, num_classes),
+            SiblingLayers(width, num_classes),
             fg_iou_thresh=0.5,
             bg_iou_thresh=0.5,
             batch_size_per_image=regions,

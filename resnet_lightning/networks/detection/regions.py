@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.models.detection.roi_heads import RoIHeads
+from torchvision.models.detection.rpn import RPNHead
 from torchvision.ops import MultiScaleRoIAlign, RoIPool
 
 STRIDE = 16  # pixels of an image between two places of the features
@@ -20,7 +21,7 @@ class RegionPool(nn.Module):
         self.pool = RoIPool(side, 1 / STRIDE)
 
     def forward(self, features: dict[str, Tensor], boxes: list[Tensor], _: list[tuple[int, int]]) -> Tensor:
-        return self.pool(features["0"].float(), boxes)  # type: ignore[no-any-return]
+        return self.pool(features["0"], boxes)  # type: ignore[no-any-return]
 
 
 class RegionAlign(MultiScaleRoIAlign):  # type: ignore[misc]
@@ -29,17 +30,27 @@ class RegionAlign(MultiScaleRoIAlign):  # type: ignore[misc]
     def __init__(self, side: int) -> None:
         super().__init__(["0"], side, sampling_ratio=2)
 
-    def forward(self, features: dict[str, Tensor], boxes: list[Tensor], sizes: list[tuple[int, int]]) -> Tensor:
-        return super().forward({"0": features["0"].float()}, boxes, sizes)  # type: ignore[no-any-return]
+
+class SiblingLayers(FastRCNNPredictor):  # type: ignore[misc]
+    """The two last layers, for classes and boxes, with the initialisation of Fast R-CNN; float32 whatever it is."""
+
+    def __init__(self, width: int, num_classes: int) -> None:
+        super().__init__(width, num_classes)
+        for layer, deviation in ((self.cls_score, 0.01), (self.bbox_pred, 0.001)):
+            nn.init.normal_(layer.weight, std=deviation)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        scores, moved = super().forward(vectors)
+        return scores.float(), moved.float()
 
 
-def sibling_layers(width: int, num_classes: int) -> FastRCNNPredictor:
-    """The two last layers, for classes and boxes, with the initialisation of Fast R-CNN."""
-    layers = FastRCNNPredictor(width, num_classes)
-    for layer, deviation in ((layers.cls_score, 0.01), (layers.bbox_pred, 0.001)):
-        nn.init.normal_(layer.weight, std=deviation)
-        nn.init.zeros_(layer.bias)
-    return layers
+class Proposing(RPNHead):  # type: ignore[misc]
+    """torchvision's layers that score and move anchors; their answers are float32 whatever they were computed in."""
+
+    def forward(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        scores, moves = super().forward(features)
+        return [each.float() for each in scores], [each.float() for each in moves]
 
 
 class Regions(RoIHeads):  # type: ignore[misc]
@@ -56,7 +67,7 @@ class Regions(RoIHeads):  # type: ignore[misc]
             return super().forward(features, proposals, image_shapes)
         proposals, _, labels, moves = self.select_training_samples(proposals, targets)
         scores, moved = self.box_predictor(self.box_head(self.box_roi_pool(features, proposals, image_shapes)))
-        return [], region_losses(scores.float(), moved.float(), torch.cat(labels), torch.cat(moves))
+        return [], region_losses(scores, moved, torch.cat(labels), torch.cat(moves))
 
 
 def region_losses(scores: Tensor, moved: Tensor, labels: Tensor, moves: Tensor) -> dict[str, Tensor]:

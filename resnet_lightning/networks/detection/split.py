@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from typing import NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
 from torchvision.models import VGG
 
 from resnet_lightning.errors import BadInput
@@ -27,6 +27,13 @@ class Halves(NamedTuple):
     head: nn.Sequential
     side: int
     width: int
+
+
+class Body(nn.Sequential):
+    """Its features are float32 in mixed precision too: anchors take their type, and bfloat16 has no pixel above 256."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images).float()  # type: ignore[no-any-return, no-untyped-call]
 
 
 def split(network: nn.Module) -> Halves:
@@ -53,7 +60,7 @@ def split_resnet(network: nn.Module) -> Halves:
     channels, width = (parts[name].get_submodule("0").shapes[1] for name in ("layer3", "layer4"))  # type: ignore[index]
     head = named(parts, "layer4", "avgpool")
     head.add_module("flatten", nn.Flatten())
-    return Halves(nn.Sequential(stages), int(channels), head, 14, int(width))
+    return Halves(Body(stages), int(channels), head, 14, int(width))
 
 
 def split_vgg(network: VGG) -> Halves:
@@ -68,7 +75,7 @@ def split_vgg(network: VGG) -> Halves:
     *fully_connected, last = network.classifier
     convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
     head = nn.Sequential(nn.Flatten(), *fully_connected)
-    return Halves(nn.Sequential(stages), convolutions[-1].out_channels, head, 7, last.in_features)
+    return Halves(Body(stages), convolutions[-1].out_channels, head, 7, last.in_features)
 
 
 def named(parts: dict[str, nn.Module], *names: str) -> nn.Sequential:

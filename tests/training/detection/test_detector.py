@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import REPOSITORY, lasting_workplace, result, rows, same, weights
-from detection_trees import write_year
+from detection_trees import write_coco, write_year
 from processes import Forked, run, wait_for
 from small_networks import CLASSIFICATION, DETECTION, SOURCE
 
@@ -130,6 +130,20 @@ def test_torchvisions_weights_fit(finished: Path) -> None:
     take_over(network, Pretrained(theirs, "", None))
     assert torch.equal(network.roi_heads.box_head.layer4[2].bn3.running_var, theirs["layer4.2.bn3.running_var"])
     assert torch.allclose(network.transform.image_mean, torch.tensor([0.485, 0.456, 0.406]))
+
+
+def test_coco_is_measured_by_its_own_rules(place: Path) -> None:
+    pytest.importorskip("faster_coco_eval")
+    write_coco(place / "images", {"train2017": 10, "val2017": 5})
+    coco = ("--config=experiments/detection/coco/resnet18_coco.yaml", *DETECTION[2:])
+    data = ("--data.root=images", "--data.train_split=train2017", "--data.test_split=val2017", "--data.batch_size=2")
+    main(
+        ["fit", DETECTION[0], *coco, *data, "--model.network.num_classes=4", "--trainer.max_steps=2", "--run=coco_run"]
+    )
+    found = result("coco")
+    assert found["state"] == "finished" and {"test_mAP", "test_mAP50"} <= found.keys()
+    classes = json.loads(Path("coco", "detections.json").read_text())["classes"]
+    assert set(classes) == {"dog", "person", "cat"}
 
 
 def test_a_report_has_tables_of_detectors_and_classes_and_pictures(place: Path, finished: Path) -> None:
