@@ -36,7 +36,7 @@ compared = $(if $(ONLY),--only $(ONLY)) $(if $(ADD),--add $(ADD)) $(if $(BATCHES
 
 BASE = $(firstword $(wildcard $(dir $(CONFIG))base.yaml $(dir $(CONFIG))../base.yaml))
 
-.PHONY: help setup $(STUDIES) compare new study report keep dashboard watch plan fit bench benchinput complexity test faults slurm lint types check
+.PHONY: help setup $(STUDIES) compare new study report keep dashboard watch plan fit bench benchinput complexity test longtests faults slurm lint types check
 
 help: ## what every target does
 	@for study in $(STUDIES); do \
@@ -107,6 +107,9 @@ complexity: setup ## operations, memory, time and energy of AlexNet, VGG, ResNet
 
 test: setup ## the tests
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+longtests: setup ## the tests that take half a minute each
+	@$(BIN)/python -m pytest -q -m long
 
 faults: setup ## a study that is killed, damaged and starved of disk space 40 times: some ten minutes
 	@$(BIN)/python tests/faults.py $(ARGS)

@@ -36,6 +36,11 @@ DEMO = ("study", "demo", "--steps=4", "--with=tiny.yaml", "--only", "resnet20", 
 TINY = "data: {init_args: {image_size: 8, padding: 1}}\nmodel: {network: {init_args: {depth: 8}}}\n"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Studies come first, since they take longest: at the end a worker would be alone with them."""
+    items.sort(key=lambda item: "studies" not in item.path.parts)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
     """Networks this small gain nothing from threads, and lose much where other tests run beside them."""

@@ -143,6 +143,7 @@ def test_damaged_images_stop_the_run_or_are_counted(place: Path, refused: Callab
     assert labels.tolist() == [0] * 4 + [1] * 4 + [2, -2, 2, 2]
 
 
+@pytest.mark.long
 def test_the_tables_study_runs_tests_and_reports(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     Path("tiny.yaml").write_text(
         "data: {init_args: {image_size: 32, batch_size: 8, workers: 0}}\nmodel: {bn_batches: 1}\ncheckpoint_every: 2\n"

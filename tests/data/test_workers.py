@@ -151,6 +151,7 @@ def begun(process: Forked, iteration: int) -> list[psutil.Process]:
     return [run, *run.children()]
 
 
+@pytest.mark.long
 def test_a_killed_worker_costs_no_more_than_the_last_iterations(place: Path) -> None:
     process = Forked(*FIT, "--trainer.max_steps=100000")
     _, worker = begun(process, 5)

@@ -107,6 +107,7 @@ def test_lesions_need_blocks_and_a_checkpoint(finished: Path, workplace: Path, r
     assert "SqueezeNet" in refused("lesions", *settings, "--model.network=torchvision.models.SqueezeNet")
 
 
+@pytest.mark.long
 def test_a_study_of_lesions_trains_and_then_looks(
     workplace: Path, png_folders: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

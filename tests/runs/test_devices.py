@@ -112,6 +112,7 @@ def test_two_processes_that_are_asked_to_stop_go_on_exactly(two: Path, workplace
         assert rows("r", name) == rows(two, name)
 
 
+@pytest.mark.long
 def test_two_nodes_are_one_with_two_processes(two: Path, workplace: Path) -> None:
     script = str(REPOSITORY / "experiments" / "clusters" / "torchrun.sh")
     port = str(20_000 + os.getpid() % 10_000)

@@ -39,6 +39,7 @@ def compared(root: Path, **settings: dict[str, Any]) -> Table:
     return table
 
 
+@pytest.mark.long
 def test_a_comparison_trains_what_is_missing_and_reports(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = [f"experiments/digits/{name}.yaml" for name in ("plain20", "resnet20")]
     command = ["compare", *files, "--steps=4", "--with=tiny.yaml", "--seeds", "0", "1", "--jobs=2"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from conftest import PAPER, REPOSITORY, result
+from conftest import PAPER, REPOSITORY
 from scipy.stats import t
 
 from resnet_lightning.cli import main
@@ -266,18 +266,3 @@ def test_a_shortened_group_has_runs_of_its_own_lengths(workplace: Path) -> None:
     # By its best error, as it reports it.
     assert cells(report, "akamaster/pytorch_resnet_cifar10")[-3].startswith("28.90 ±")
     assert "not the paper's runs" in text and "explain" not in text
-
-
-def test_a_real_study(workplace: Path, png_folders: Path) -> None:
-    data = "image_size: 8, padding: 1, batch_size: 64, download: false"
-    Path("little.yaml").write_text(f"model: {{network: {{init_args: {{depth: 8}}}}}}\ndata: {{init_args: {{{data}}}}}")
-    given = ["--data", str(png_folders), "--with", "little.yaml", "--steps=9", "--jobs=2"]
-    main(["study", "protocols", *given, "--only", "resnet20", "epochs200"])
-    results = {path.parts[-3]: result(path.parent) for path in Path("runs").rglob("result.json")}
-    assert {name: found["iteration"] for name, found in results.items()} == {
-        "resnet20@max_steps=9,little": 9,
-        "epochs200@max_steps=11,little": 11,
-    }
-    errors = {found["iteration"]: found["test_error"] for found in results.values()}
-    shown = cells(Path("reports/protocols.md"), "Drops of the rate")
-    assert float(shown[3]) == pytest.approx(errors[11] - errors[9], abs=0.006) and shown[5] == "one seed says nothing"

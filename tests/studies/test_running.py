@@ -23,6 +23,7 @@ from resnet_lightning.studies.execution.preparation import Machine
 from resnet_lightning.studies.execution.runner import visible
 
 
+@pytest.mark.long
 def test_two_runners_share_a_study(tiny: Path) -> None:
     runners = [start(*DEMO[:-1], "--seeds", "0", "1", "--jobs=1") for _ in range(2)]
     assert [runner.wait(PATIENCE) for runner in runners] == [0, 0], Path("output.txt").read_text()
@@ -36,6 +37,7 @@ def test_runs_get_their_part_of_the_gpus_that_there_are(monkeypatch: pytest.Monk
     assert [visible(place, Machine(2, 8)) for place in range(2)] == ["2,3", "6,7"]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals here")
 def test_a_closed_terminal_stops_the_runs(tiny: Path) -> None:
     mine, theirs = os.openpty()

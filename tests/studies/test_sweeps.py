@@ -13,6 +13,7 @@ from resnet_lightning.reporting.by_value import positions
 STUDY = ("study", "demo", "--only", "resnet20", "--steps=4", "--with=tiny.yaml")
 
 
+@pytest.mark.long
 def test_a_sweep_runs_every_value_and_weights_and_biases_would_run_the_same(
     tiny: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
