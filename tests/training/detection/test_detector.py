@@ -137,9 +137,7 @@ def test_coco_is_measured_by_its_own_rules(place: Path) -> None:
     write_coco(place / "images", {"train2017": 10, "val2017": 5})
     coco = ("--config=experiments/detection/coco/resnet18_coco.yaml", *DETECTION[2:])
     data = ("--data.root=images", "--data.train_split=train2017", "--data.test_split=val2017", "--data.batch_size=2")
-    main(
-        ["fit", DETECTION[0], *coco, *data, "--model.network.num_classes=4", "--trainer.max_steps=2", "--run=coco_run"]
-    )
+    main(["fit", DETECTION[0], *coco, *data, "--model.network.num_classes=4", "--trainer.max_steps=2", "--run=coco"])
     found = result("coco")
     assert found["state"] == "finished" and {"test_mAP", "test_mAP50"} <= found.keys()
     classes = json.loads(Path("coco", "detections.json").read_text())["classes"]
