@@ -188,6 +188,7 @@ def test_names_lie_apart_in_a_figure_of_all_networks() -> None:
         (["--add", "missing.yaml"], "missing.yaml"),
         (["--onyl", "alexnet"], "onyl"),
         (["--weights", "weights"], "--weights and --data belong together"),
+        (["--weights", "weights", "--data", "nowhere"], "nowhere/val holds 0 folders of classes"),
     ],
 )
 def test_what_is_wrong_is_named(workplace: Path, refused: Callable[..., str], arguments: list[str], said: str) -> None:

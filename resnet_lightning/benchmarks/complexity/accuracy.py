@@ -1,6 +1,6 @@
 """The accuracy of torchvision's weight files on ImageNet's validation images, as torchvision tests them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,8 @@ from resnet_lightning.training.weights import named_as, refuse_other_shapes, wei
 CLASSES, BATCH = 1000, 32
 
 
-def measure_accuracies(store: Store, subjects: Sequence[Subject], weights: str, data: str) -> None:
-    """Tests every network whose file is in a folder; each result is written as it is made.
+def weight_files(subjects: Sequence[Subject], weights: str, data: str) -> dict[Subject, Path]:
+    """The files of these networks that are in a folder.
 
     Args:
         weights: the folder, with files named as torchvision's downloads.
@@ -32,17 +32,23 @@ def measure_accuracies(store: Store, subjects: Sequence[Subject], weights: str, 
     classes = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
     if len(classes) != CLASSES:
         raise BadInput(f"--data {data}: {folder} holds {len(classes):,} folders of classes: expected {CLASSES:,}")
-    files = {subject.name: user_path(weights) / file_name(subject) for subject in subjects if subject.weights}
-    found = [subject for subject in subjects if subject.name in files and files[subject.name].is_file()]
+    files = {subject: user_path(weights) / file_name(subject) for subject in subjects if subject.weights}
+    found = {subject: path for subject, path in files.items() if path.is_file()}
     if not found:
-        expected = ", ".join(path.name for path in files.values())
+        expected = ", ".join(path.name for path in files.values()) or "none: torchvision has no weights of them"
         raise BadInput(f"--weights {weights}: none of these networks' files is there (expected some of {expected})")
-    for subject in found:
-        about = {"file": files[subject.name].name, "data": str(folder.resolve())}
+    return found
+
+
+def measure_accuracies(store: Store, files: Mapping[Subject, Path], data: str) -> None:
+    """Tests every network that has a file; each result is written as it is made."""
+    folder = user_path(data) / "val"
+    for subject, file in files.items():
+        about = {"file": file.name, "data": str(folder.resolve())}
         before = store.networks[subject.name].get("measured", {})
         if {name: before.get(name) for name in about} != about:
-            print(f"{subject.name}: {about['file']} on {folder}", flush=True)
-            store.networks[subject.name]["measured"] = about | top1(subject, files[subject.name], folder)
+            print(f"{subject.name}: {file.name} on {folder}", flush=True)
+            store.networks[subject.name]["measured"] = about | top1(subject, file, folder)
             store.write()
 
 

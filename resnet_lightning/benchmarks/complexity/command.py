@@ -15,7 +15,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
-from resnet_lightning.benchmarks.complexity.accuracy import measure_accuracies
+from resnet_lightning.benchmarks.complexity.accuracy import measure_accuracies, weight_files
 from resnet_lightning.benchmarks.complexity.counts import counted
 from resnet_lightning.benchmarks.complexity.energy import find_meter
 from resnet_lightning.benchmarks.complexity.limits import limits
@@ -37,13 +37,13 @@ def main(arguments: Sequence[str]) -> None:
     device = default_device()
     store = Store(file_of(about := about_this(device, options.seconds)), about)
     against = other_device(options.against, store.path) if options.against else None
+    files = weight_files(subjects, options.weights, options.data) if options.weights else {}
     make_folder(KEPT)
     meter, words = find_meter(device)
     for line in (*said, *([] if meter else [words])):
         print(line, flush=True)
     fill(store, subjects, options.batches)
-    if options.weights:
-        measure_accuracies(store, subjects, options.weights, options.data)
+    measure_accuracies(store, files, options.data)
     report(store, subjects, [*said, words], against)
 
 

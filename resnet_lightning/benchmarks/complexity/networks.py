@@ -36,7 +36,7 @@ class Subject:
 
     name: str
     place: str
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict, hash=False)
     weights: str = ""
     size: int = 224
     own: bool = False
