@@ -102,6 +102,7 @@ def test_a_damaged_file_of_a_run(workplace: Path, finished: Path, refused: Refus
     assert f"r/{name}" in refused("fit", *QUICK, "--trainer.max_steps=22", "--run=r")
 
 
+@pytest.mark.long
 def test_a_study_does_not_take_another_run_for_its_own(workplace: Path, refused: Refused) -> None:
     settings = "data: {{init_args: {{image_size: 8, padding: 1}}}}\nmodel: {{network: {{init_args: {{depth: {}}}}}}}\n"
     arguments = ["study", "demo", "--steps=2", "--only", "resnet20", "--seeds", "0", "0", "--with", "mine.yaml"]

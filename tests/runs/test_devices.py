@@ -98,6 +98,7 @@ def test_two_processes_are_one_with_ghost_batch_normalisation(two: Path, workpla
         assert ours.get("train/error") == theirs.get("train/error")
 
 
+@pytest.mark.long
 def test_two_processes_that_are_asked_to_stop_go_on_exactly(two: Path, workplace: Path) -> None:
     options = (*QUICK, *LONG, *TWO, "--run=r", "--checkpoint_every=1000")
     process = start("fit", *options)

@@ -57,6 +57,7 @@ def test_a_closed_terminal_stops_the_runs(tiny: Path) -> None:
         assert holder(folder / "result.json") is None and checkpoints(folder / "checkpoints")
 
 
+@pytest.mark.long
 def test_a_failed_run_is_tried_again_only_when_asked(tiny: Path, capfd: pytest.CaptureFixture[str]) -> None:
     folder = Path("runs/digits/resnet20@max_steps=4,tiny/seed0")
     (folder / "metrics.csv").mkdir(parents=True)  # where a file has to be
