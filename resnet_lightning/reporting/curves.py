@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -85,7 +86,7 @@ def name_ends(axes: Axes, curves: Sequence[Curve]) -> list[str]:
     for curve, place in zip(shown, spread([curve.end for curve in shown], gap, bottom, top), strict=True):
         last = float(curve.iterations[-1])
         axes.annotate(
-            curve.name,
+            short(curve.name),
             (last, curve.end),
             (last + 0.06 * (right - left), place),
             color=curve.colour,
@@ -96,6 +97,15 @@ def name_ends(axes: Axes, curves: Sequence[Curve]) -> list[str]:
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5},
         )
     return [name for name, curve in furthest.items() if curve.end > top]
+
+
+def short(name: str) -> str:
+    """A network's name as it stands beside its curve; the table says how wide it is.
+
+    >>> short("NiN, a quarter as wide, unfinished")
+    'NiN, unfinished'
+    """
+    return re.sub(r", an? \w+ as wide|, half as wide", "", name)
 
 
 def spread(places: Sequence[float], gap: float, bottom: float, top: float) -> list[float]:

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from resnet_lightning.files import write_atomically
 from resnet_lightning.reporting.cells import Kind
 from resnet_lightning.reporting.colours import colours
-from resnet_lightning.reporting.curves import FRAMES, LATE, TEXT_SIZE, Curve, draw, error_curves, name_ends, scale
+from resnet_lightning.reporting.curves import (
+    FRAMES,
+    LATE,
+    TEXT_SIZE,
+    Curve,
+    draw,
+    error_curves,
+    name_ends,
+    scale,
+    short,
+)
 from resnet_lightning.reporting.settings import Setting, by_network, groups
 from resnet_lightning.runs.reading import Run
 
@@ -64,7 +74,10 @@ def error_figure(runs: Sequence[Run], panels: Sequence[Panel]) -> Figure:
     drawn = [(panel, {kind: error_curves(panel.runs, kind, shades) for kind in panel.kinds}) for panel in panels]
     drawn = [(panel, curves) for panel, curves in drawn if any(curves.values())]
     everything = [curve for _, curves in drawn for own in curves.values() for curve in own]
-    width, height = 0.4 + 2.9 * max(1, len(drawn)), 2.8  # inches
+    count = max(1, len(drawn))
+    longest = max((len(short(curve.name)) for curve in everything), default=0)
+    more = max(0.0, 0.065 * longest - 0.85)  # inches, for names that the usual room does not hold
+    width, height = 0.4 + (2.9 + more) * count, 2.8  # inches
     figure = Figure(figsize=(width, height))
     if not drawn:
         figure.text(0.5, 0.5, "nothing has been measured yet", ha="center", fontsize=TEXT_SIZE)
@@ -76,7 +89,9 @@ def error_figure(runs: Sequence[Run], panels: Sequence[Panel]) -> Figure:
     figure.suptitle("\n".join(title), fontsize=TEXT_SIZE + 0.5, y=0.985)
     top = 0.32 + 0.15 * len(title)  # inches
     # Fixed, since the names at the curves' ends need room that no automatic layout leaves.
-    figure.subplots_adjust(0.45 / width, 0.58 / height, 1 - 0.85 / width, 1 - top / height, wspace=0.6)
+    panel_width = (2.9 * count - 0.9) / (1.6 * count - 0.6)
+    wspace = 0.6 + more / panel_width
+    figure.subplots_adjust(0.45 / width, 0.58 / height, 1 - (0.85 + more) / width, 1 - top / height, wspace=wspace)
     highest = max(float(curve.high.max()) for curve in everything)
     hidden: dict[str, None] = {}
     for axes, (panel, curves) in zip(figure.subplots(1, len(drawn), squeeze=False)[0], drawn, strict=True):

@@ -149,6 +149,7 @@ def draw_lines(runs: Sequence[Run]) -> Figure | None:
                 axes.plot(place, values, style, color=shades[name], linewidth=width, label=label)
         axes.set_yscale("log")
         quiet(axes)
+        axes.tick_params(which="minor", labelsize=TEXT_SIZE - 1)  # of a range of less than ten
         axes.set_title(family, fontsize=TEXT_SIZE + 0.5)
         axes.set_xlabel("first to last layer, in fractions of the depth", fontsize=TEXT_SIZE, labelpad=1)
         axes.set_ylabel("gradient norm", fontsize=TEXT_SIZE, labelpad=1)

@@ -78,7 +78,7 @@ def draw(runs: Sequence[Run]) -> Figure:
     first = [run for run in runs if run.family in before]
     second = [run for run in runs if run.family in residual]
     others = [run for run in runs if run.family not in (*before, *residual)]
-    panels = {"no sum of x and F(x), but gates or a bypass": first, "residual": second, "joined otherwise": others}
+    panels = {"before, or without a sum": first, "residual": second, "joined otherwise": others}
     return error_figure(runs, [Panel(title, own) for title, own in panels.items() if own])
 
 
