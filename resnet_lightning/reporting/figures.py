@@ -20,7 +20,6 @@ from resnet_lightning.reporting.curves import (
     error_curves,
     name_ends,
     scale,
-    short,
 )
 from resnet_lightning.reporting.settings import Setting, by_network, groups
 from resnet_lightning.runs.reading import Run
@@ -75,7 +74,7 @@ def error_figure(runs: Sequence[Run], panels: Sequence[Panel]) -> Figure:
     drawn = [(panel, curves) for panel, curves in drawn if any(curves.values())]
     everything = [curve for _, curves in drawn for own in curves.values() for curve in own]
     count = max(1, len(drawn))
-    longest = max((len(short(curve.name)) for curve in everything), default=0)
+    longest = max((len(curve.name.partition(",")[0]) for curve in everything), default=0)
     more = max(0.0, 0.065 * longest - 0.85)  # inches, for names that the usual room does not hold
     width, height = 0.4 + (2.9 + more) * count, 2.8  # inches
     figure = Figure(figsize=(width, height))
