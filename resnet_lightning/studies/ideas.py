@@ -16,7 +16,7 @@ from resnet_lightning.reporting.settings import Setting
 from resnet_lightning.reporting.table import Table
 from resnet_lightning.runs.reading import Run
 from resnet_lightning.studies import Drawing, Study, gradients, lesions
-from resnet_lightning.studies.family import entries, family, size, speed
+from resnet_lightning.studies.family import entries, family, size
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,7 +44,6 @@ def _rows(_: Setting, networks: Networks) -> tuple[Rows, list[str]]:
                 "Multiply-adds (1e6)": f"{macs / 1e6:,.0f}",
                 **training_and_test(own),
                 "Seeds": seeds(own),
-                "Iterations / s": speed(own),
             }
         )
     return rows, [
