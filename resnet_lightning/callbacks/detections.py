@@ -10,6 +10,7 @@ from lightning import Callback, Trainer
 from PIL import Image
 from torch import Tensor
 
+from resnet_lightning.data.protocol import evaluation
 from resnet_lightning.runs.folder import DETECTIONS, PICTURES, make_folder, write_json
 from resnet_lightning.runs.locks import check_lock
 from resnet_lightning.training.detection.voc_ap import Curve
@@ -20,18 +21,20 @@ POINTS = 200  # of a curve: more than a figure shows
 class Detections(Callback):
     """Writes detections.json and pictures.json when a detector was tested: at the end of a run, and by `test`.
 
+    Not of refined boxes, so that classes and pictures are those of the mAP in the run's tables.
+
     The first holds the average precision of each class and its precision by recall, the second some tested images with
     what is there and what was found; it is not for publication, since the images are not.
     """
 
     def on_test_end(self, trainer: Trainer, pl_module: Any) -> None:
         measured = pl_module.measured_last
-        if not trainer.is_global_zero or measured is None:
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        if not trainer.is_global_zero or measured is None or evaluation(data) == "refined":
             return
         folder = Path(trainer.default_root_dir)
         make_folder(folder)  # weights from elsewhere have none yet
         check_lock(folder)
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
         classes = {
             name: {"ap": number(ap), **points(measured.curves.get(name))} for name, ap in measured.classes.items()
         }

@@ -39,6 +39,7 @@ STUDIES = (
     "table5",
     "table7",
     "table8",
+    "table9",
     "detection",
     "figure4",
 )
@@ -67,8 +68,8 @@ class Study:
         section: of the paper, which it follows; empty for a question of one's own.
         experiments: paths below experiments/, without .yaml, the longest first, so that it does not run alone in the
             end; none if nothing is trained.
-        evaluation: what the finished networks are shown, beyond the evaluations of their training: center, ten_crop or
-            multi_scale; empty for nothing.
+        evaluation: what the finished networks are shown, beyond the evaluations of their training: center, ten_crop,
+            multi_scale or refined; empty for nothing.
         command: what is done with them then: test; predict, to average probabilities; or lesions; empty for nothing.
         tables: what its runs, finished or not, have measured; of no runs the paper's numbers alone, or nothing.
         figures: by what their files' names end with: one is drawn for each setting, or one alone if nothing is trained.

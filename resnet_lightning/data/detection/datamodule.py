@@ -1,6 +1,7 @@
 """What VOC and COCO share: which images are trained on and tested, and their batches."""
 
 from abc import abstractmethod
+from typing import Literal
 
 import torch
 from lightning import LightningDataModule
@@ -32,6 +33,7 @@ class DetectionDataModule(LightningDataModule):
         test_images: only the first so many of those that are tested.
         flip: whether half of the training images are mirrored.
         keep_difficult: whether difficult objects are trained on.
+        evaluation: what `test` counts: boxes, as they are found, or refined ones, with box voting (appendix B).
         num_workers: processes that decode; by default one beside a CPU that trains, and as many as there are cores for
             each GPU.
         seed: of order and flips; the command line sets it from seed_everything.
@@ -39,7 +41,6 @@ class DetectionDataModule(LightningDataModule):
 
     class_names: tuple[str, ...]  # label k is class_names[k - 1]; 0 is the background
     metric: str  # which average precision is measured: voc07, voc or coco
-    evaluation = "boxes"  # what `test` looks at: every image once, at one size
 
     def __init__(
         self,
@@ -51,6 +52,7 @@ class DetectionDataModule(LightningDataModule):
         test_images: int | None = None,
         flip: bool = True,
         keep_difficult: bool = False,
+        evaluation: Literal["boxes", "refined"] = "boxes",
         num_workers: int | None = None,
         seed: int = 0,
     ) -> None:
@@ -68,6 +70,7 @@ class DetectionDataModule(LightningDataModule):
         self.test_images = test_images
         self.flip = flip
         self.keep_difficult = keep_difficult
+        self.evaluation = evaluation
         self.num_workers = num_workers
         self.seed = seed
         self.sets: dict[str, Annotations] = {}

@@ -10,6 +10,8 @@ from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RPNHead
 from torchvision.ops import MultiScaleRoIAlign, RoIPool
 
+from resnet_lightning.networks.detection.refinement import refined
+
 STRIDE = 16  # pixels of an image between two places of the features
 
 
@@ -54,7 +56,12 @@ class Proposing(RPNHead):  # type: ignore[misc]
 
 
 class Regions(RoIHeads):  # type: ignore[misc]
-    """torchvision's RoIHeads with the loss of Fast R-CNN, which torchvision's has with a beta of 1/9."""
+    """torchvision's RoIHeads with the loss of Fast R-CNN, which torchvision's has with a beta of 1/9.
+
+    Where `refines` is set, boxes are refined and vote when tested.
+    """
+
+    refines = False
 
     def forward(
         self,
@@ -63,6 +70,8 @@ class Regions(RoIHeads):  # type: ignore[misc]
         image_shapes: list[tuple[int, int]],
         targets: list[dict[str, Tensor]] | None = None,
     ) -> Any:
+        if not self.training and self.refines:
+            return refined(self, features, proposals, image_shapes), {}
         if not self.training:
             return super().forward(features, proposals, image_shapes)
         proposals, _, labels, moves = self.select_training_samples(proposals, targets)

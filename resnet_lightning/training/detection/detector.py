@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 
+from resnet_lightning.data.protocol import evaluation
 from resnet_lightning.errors import BadInput
 from resnet_lightning.networks import inspection
 from resnet_lightning.networks.detection import FasterRCNN
@@ -78,6 +79,10 @@ class Detector(NetworkModule):
     def try_out(self, data: Any, classes: int | None) -> None:
         """Raises BadInput for data that are no images with boxes, or of another number of classes."""
         metric_of(data)
+        if evaluation(data) == "refined":
+            raise BadInput(
+                "data.evaluation refined: a run is tested without it; `test` refines the boxes of a checkpoint"
+            )
         if data.num_classes != self.network.num_classes:
             raise BadInput(
                 f"num_classes {self.network.num_classes}: the data has {data.num_classes - 1} classes and the "
@@ -121,6 +126,7 @@ class Detector(NetworkModule):
 
     def on_test_start(self) -> None:
         self.pictures = []
+        self.network.roi_heads.refines = evaluation(self.trainer.datamodule) == "refined"  # type: ignore[attr-defined]
 
     def detect(self, batch: Batch, name: str) -> list[tuple[Boxes, Boxes]]:
         """Adds what is in some images, none even, and what is found in them, to a set's."""

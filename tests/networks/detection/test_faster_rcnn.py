@@ -5,11 +5,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from torchvision.models.detection.roi_heads import fastrcnn_loss
+from torchvision.ops import box_iou
 
 from resnet_lightning.errors import BadInput
 from resnet_lightning.networks import cifar_resnet, imagenet_resnet, vgg16
-from resnet_lightning.networks.detection import FasterRCNN
+from resnet_lightning.networks.detection import FasterRCNN, refinement
 from resnet_lightning.networks.detection.fixed import is_untouched, measuring
+from resnet_lightning.networks.detection.refinement import voted
 from resnet_lightning.networks.detection.regions import region_losses
 from resnet_lightning.networks.detection.split import split
 
@@ -87,6 +89,42 @@ def test_measured_statistics_normalise() -> None:
     variance, mean = torch.var_mean(found[0], (0, 2, 3))
     assert mean.abs().max() < 1e-4 and (variance - 1).abs().max() < 1e-2
     assert not any("bn" in key for key, _ in network.named_parameters())
+
+
+def test_voting_is_a_weighted_mean_of_near_boxes_of_the_class() -> None:
+    torch.manual_seed(0)
+    corners = torch.rand(40, 2) * 20
+    boxes = torch.cat([corners, corners + 20 + torch.rand(40, 2) * 10], 1)
+    scores, labels = torch.rand(40) + 0.1, torch.randint(1, 3, (40,))
+    kept = torch.tensor([3, 17, 30])
+    for place, box in zip(kept.tolist(), voted(kept, boxes, scores, labels), strict=True):
+        total, weight = torch.zeros(4), 0.0
+        for other in range(40):
+            overlap = box_iou(boxes[place, None], boxes[other, None]).item()
+            if labels[other] == labels[place] and overlap >= 0.5:
+                total, weight = total + scores[other] * boxes[other], weight + float(scores[other])
+        assert torch.allclose(box, total / weight)
+
+
+def test_one_round_of_refinement_has_torchvisions_scores_and_two_have_others() -> None:
+    torch.manual_seed(0)
+    network = FasterRCNN(imagenet_resnet(18, "A"), 4, min_size=64, max_size=96, proposals=30, score_threshold=0.2)
+    heads, images = network.roi_heads, torch.rand(2, 3, 64, 80)
+    with measuring(network), torch.no_grad():
+        network([*images], [{"boxes": torch.tensor([[5.0, 5, 40, 40]]), "labels": torch.tensor([1])}] * 2)
+        network.eval()
+        given = (
+            {"0": network.backbone(images)},
+            [torch.tensor([[0.0, 0, 60, 40], [10, 10, 50, 60]])] * 2,
+            [(64, 80)] * 2,
+        )
+        expected, _ = heads(*given)
+        once = [refinement._detections(heads, *own) for own in refinement._answers(heads, *given)]
+        heads.refines = True
+        twice, _ = heads(*given)
+    for ours, theirs, both in zip(once, expected, twice, strict=True):
+        assert torch.equal(ours["scores"], theirs["scores"]) and torch.equal(ours["labels"], theirs["labels"])
+        assert not torch.equal(both["scores"], theirs["scores"])
 
 
 @pytest.mark.parametrize(

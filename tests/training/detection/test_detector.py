@@ -92,6 +92,27 @@ def test_two_processes_count_every_image_once(place: Path) -> None:
     assert measured["images"] == 7 and measured["mAP"] == pytest.approx(result("two")["test_mAP"], abs=1e-3)
 
 
+def test_boxes_are_refined_by_test_alone(place: Path, finished: Path, refused: Callable[..., str]) -> None:
+    run = Path("runs/detection/coco/resnet18_coco@small/seed0")
+    shutil.copytree(finished / "detector", run)
+    before = (run / "detections.json").read_bytes()
+    checkpoint = f"--ckpt_path={run / 'checkpoints' / 'iteration=12.ckpt'}"
+    main(["test", f"--config={run / 'config.yaml'}", checkpoint, "--data.evaluation=refined"])
+    measured = json.loads((run / "test-refined.json").read_text())
+    assert measured["images"] == 7 and "mAP" in measured
+    assert (run / "detections.json").read_bytes() == before
+    assert "data.evaluation refined: a run is tested" in refused(
+        "fit", *DETECTION, "--data.evaluation=refined", "--run=r"
+    )
+
+
+def test_table_9_has_a_row_for_refined_boxes(place: Path) -> None:
+    main(["report", "table9"])
+    text = Path("reports/table9.md").read_text()
+    assert "| ResNet-101 Faster R-CNN | – | 48.4 | – | 27.2 |" in text
+    assert "| ResNet-101 Faster R-CNN +box refinement | – | 49.9 | – | 29.9 |" in text
+
+
 def test_from_scratch_it_is_said_and_statistics_are_measured(place: Path) -> None:
     main(["fit", *DETECTION, *SCRATCH, "--trainer.max_steps=2", "--run=scratch"])
     assert result("scratch")["network"] == "small-64 Faster R-CNN from scratch"
