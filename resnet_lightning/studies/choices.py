@@ -32,6 +32,7 @@ CHOICES = {
     "pad_first": Choice("Padding", "after normalisation", "before normalisation"),
     "channel_mean_std": Choice("Normalisation", "mean of each pixel", "mean and deviation of channels"),
     "decay_weights": Choice("Weight decay", "of everything", "of weights only"),
+    "weight_decay_5e4": Choice("Size of weight decay", "0.0001", "0.0005"),
     "nesterov": Choice("Momentum", "plain", "Nesterov's"),
     "epochs200": Choice("Drops of the rate", "32k and 48k of 64k iterations", "100 and 150 of 200 epochs"),
     "fan_out": Choice("Initialisation", "fan-in", "fan-out"),

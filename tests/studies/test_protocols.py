@@ -76,7 +76,7 @@ def test_an_experiment_is_built_as_its_head_says(stem: str, monkeypatch: pytest.
     groups = [{"params": [torch.nn.Parameter(torch.zeros(1))]}]
     optimizer = built.model.optimizer(groups)
     assert type(optimizer).__name__ == ("Adam" if stem == "keras" else "SGD")
-    assert optimizer.defaults["weight_decay"] == (2e-4 if stem == "keras" else 1e-4)
+    assert optimizer.defaults["weight_decay"] == {"keras": 2e-4, "weight_decay_5e4": 5e-4}.get(stem, 1e-4)
 
 
 @pytest.mark.parametrize("stem", SINGLE)
