@@ -160,6 +160,34 @@ def draw_lines(runs: Sequence[Run]) -> Figure | None:
     return figure
 
 
+def draw_networks(runs: Sequence[Run]) -> Figure | None:
+    """The norm of each layer at initialisation and at the last iteration measured, a line for each network."""
+    from matplotlib.figure import Figure
+
+    shades = colours(runs)
+    found = {name: rows for name, own in by_network(runs).items() if (rows := mean_rows(own, GRADIENTS))}
+    if not found:
+        return None
+    figure = Figure(figsize=(6.6, 2.9), layout="constrained")
+    panels = figure.subplots(1, 2, sharex=True, sharey=True)
+    for axes, title, when in zip(
+        panels, ("at initialisation", "at the last iteration measured"), (min, max), strict=True
+    ):
+        for name, rows in found.items():
+            values = _finite(rows[when(rows)])
+            axes.plot(np.linspace(0, 1, len(values)), values, color=shades[name], linewidth=1.4, label=name)
+        axes.set_yscale("log")
+        quiet(axes)
+        axes.set_title(title, fontsize=TEXT_SIZE + 0.5)
+        axes.set_xlabel("first to last convolution, in fractions", fontsize=TEXT_SIZE, labelpad=1)
+    panels[0].set_ylabel("gradient norm", fontsize=TEXT_SIZE, labelpad=1)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=TEXT_SIZE, frameon=False
+    )
+    _title(figure, groups(runs)[0][0], "", 2)
+    return figure
+
+
 def draw_heat(runs: Sequence[Run]) -> Figure | None:
     """The norm of each layer (upwards from the first) by iteration, in colour: one panel per network."""
     from matplotlib.figure import Figure

@@ -87,8 +87,8 @@ def inside(runs: Sequence[Run]) -> list[Run]:
 
 
 def draw_gradients(runs: Sequence[Run]) -> Figure | None:
-    """Gradient norms by layer, at initialisation and last."""
-    return gradients.draw_lines(inside(runs))
+    """Gradient norms by layer, at initialisation and last; where paths are dropped, some layers have none."""
+    return gradients.draw_networks([run for run in inside(runs) if "drop-path" not in run.network])
 
 
 def draw_lesions(runs: Sequence[Run]) -> Figure | None:
