@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from resnet_lightning.callbacks.responses import Moments
 from resnet_lightning.data.protocol import tested_set
 from resnet_lightning.errors import BadInput
-from resnet_lightning.evaluation.testing import alone, identified, of_checkpoint, refuse_detectors
+from resnet_lightning.evaluation.testing import alone, identified, name_weights, of_checkpoint, refuse_detectors
 from resnet_lightning.networks import inspection
 from resnet_lightning.networks.inspection import Block
 from resnet_lightning.runs.command_line import PreparedRun, prepare
@@ -64,6 +64,8 @@ def examine(run: PreparedRun, trainer: Trainer, network: nn.Module) -> None:
     moments = Moments()
     hooks = watch(network, moments)
     error = measure(run, trainer, "as it is", **of_checkpoint(run))
+    if trainer.is_global_zero:
+        name_weights(run, trainer)
     for hook in hooks:
         hook.remove()
     run.model.bn_batches = 0  # done; a lesion keeps the statistics of the network as it is

@@ -96,6 +96,14 @@ def test_lesions_of_a_run_go_on_where_they_were_interrupted(
     assert Path("r/responses.csv").read_text() == responses
 
 
+def test_weights_from_elsewhere_get_a_folder(finished: Path, workplace: Path) -> None:
+    shutil.copy(finished / "config.yaml", "own.yaml")
+    shutil.copy(finished / "checkpoints" / "iteration=22.ckpt", "other.ckpt")
+    main(["lesions", "--config=own.yaml", "--ckpt_path=other.ckpt", "--run=runs/other"])
+    assert json.loads(Path("runs/other/lesions.json").read_text())["complete"]
+    assert Path("runs/other/run.json").exists()
+
+
 def test_lesions_need_blocks_and_a_checkpoint(finished: Path, workplace: Path, refused: Any) -> None:
     shutil.copytree(finished, "r")
     assert "--ckpt_path" in refused("lesions", "--config=r/config.yaml")
