@@ -34,7 +34,7 @@ class DetectionDataModule(LightningDataModule):
         flip: whether half of the training images are mirrored.
         keep_difficult: whether difficult objects are trained on.
         evaluation: what `test` counts: boxes, as they are found, or refined ones, with box voting (appendix B).
-        num_workers: processes that decode; by default one beside a CPU that trains, and as many as there are cores for
+        workers: processes that decode; by default one beside a CPU that trains, and as many as there are cores for
             each GPU.
         seed: of order and flips; the command line sets it from seed_everything.
     """
@@ -53,15 +53,15 @@ class DetectionDataModule(LightningDataModule):
         flip: bool = True,
         keep_difficult: bool = False,
         evaluation: Literal["boxes", "refined"] = "boxes",
-        num_workers: int | None = None,
+        workers: int | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
         for name, value in (("batch_size", batch_size), ("train_images", train_images), ("test_images", test_images)):
             if value is not None and value < 1:
                 raise BadInput(f"{name} {value}: expected a number of images, at least 1")
-        if num_workers is not None and num_workers < 0:
-            raise BadInput(f"num_workers {num_workers}: expected a number of processes, 0 or more")
+        if workers is not None and workers < 0:
+            raise BadInput(f"workers {workers}: expected a number of processes, 0 or more")
         self.root = user_path(root)
         self.batch_size = batch_size
         self.train_split = train_split
@@ -71,7 +71,7 @@ class DetectionDataModule(LightningDataModule):
         self.flip = flip
         self.keep_difficult = keep_difficult
         self.evaluation = evaluation
-        self.num_workers = num_workers
+        self.workers = workers
         self.seed = seed
         self.sets: dict[str, Annotations] = {}
         self.listed: dict[str, int] = {}  # images of each set, before any was left out
@@ -127,7 +127,7 @@ class DetectionDataModule(LightningDataModule):
         return self.test_dataloader()
 
     def _workers(self) -> int:
-        return usual_workers() if self.num_workers is None else self.num_workers
+        return usual_workers() if self.workers is None else self.workers
 
     def _place(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

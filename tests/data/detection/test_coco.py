@@ -22,7 +22,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def set_up(root: Path, **settings: object) -> COCO:
-    data = COCO(str(root), **{"num_workers": 0, **settings})  # type: ignore[arg-type]
+    data = COCO(str(root), **{"workers": 0, **settings})  # type: ignore[arg-type]
     data.setup("fit")
     return data
 

@@ -16,7 +16,7 @@ from resnet_lightning.errors import BadInput
 @pytest.fixture
 def data(tmp_path: Path) -> VOC:
     write_year(tmp_path / "VOC2007", {"trainval": 20, "test": 5})
-    data = VOC(str(tmp_path), batch_size=4, num_workers=0, keep_difficult=True, seed=3)
+    data = VOC(str(tmp_path), batch_size=4, workers=0, keep_difficult=True, seed=3)
     data.setup("fit")
     return data
 
@@ -70,7 +70,7 @@ def test_a_resumed_run_goes_on_with_the_next_batch(data: VOC) -> None:
     whole = taken(data.train_dataloader(), 10)
     assert len(data.train_dataloader()) == 4
     for position in (3, 4, 6):
-        data.num_workers = 2 if position == 3 else 0
+        data.workers = 2 if position == 3 else 0
         later = data.train_dataloader()
         later.load_state_dict({"batches": position})
         assert all(same(*pair) for pair in zip(taken(later, 10 - position), whole[position:], strict=True))
@@ -99,7 +99,7 @@ def test_every_image_is_tested_once(data: VOC, processes: int) -> None:
 
 
 def test_batch_larger_than_the_set(data: VOC) -> None:
-    other = VOC(str(data.root), batch_size=50, num_workers=0)
+    other = VOC(str(data.root), batch_size=50, workers=0)
     with pytest.raises(BadInput, match=r"batch_size 50: there are only .* training images with boxes"):
         other.setup("fit")
     with pytest.raises(BadInput, match="test_images 0: expected a number of images, at least 1"):

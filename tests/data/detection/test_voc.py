@@ -22,7 +22,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def set_up(root: Path, **settings: object) -> VOC:
-    data = VOC(str(root), **{"num_workers": 0, **settings})  # type: ignore[arg-type]
+    data = VOC(str(root), **{"workers": 0, **settings})  # type: ignore[arg-type]
     data.setup("fit")
     return data
 

@@ -19,7 +19,7 @@ CLASSIFICATION = (
 DETECTION = (
     *("--config=experiments/detection/base.yaml", "--config=experiments/detection/voc07/resnet18.yaml"),
     *("--config=experiments/detection/small.yaml", "--model.network.backbone=small.network"),
-    *("--model.pretrained=classification", "--data.root=.", "--data.num_workers=0", "--model.network.min_size=48"),
+    *("--model.pretrained=classification", "--data.root=.", "--data.workers=0", "--model.network.min_size=48"),
     *("--model.network.regions=8", "--model.network.proposals=10", "--model.network.anchor_sizes=[16,32]"),
     *("--trainer.max_steps=12", "--trainer.val_check_interval=6", "--trainer.log_every_n_steps=4"),
 )

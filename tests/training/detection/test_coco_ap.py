@@ -38,7 +38,7 @@ def test_it_is_as_pycocotools(package: str, monkeypatch: pytest.MonkeyPatch, cap
     from pycocotools.cocoeval import COCOeval
 
     root = Path(os.environ["DETECTION"]) / "coco-mini"
-    data = COCO(str(root), num_workers=0)
+    data = COCO(str(root), workers=0)
     data.setup("test")
     targets = [data.sets["test"].target(number) for number in range(data.size("test"))]
     found = [jittered(target, seed) for seed, target in enumerate(targets)]
