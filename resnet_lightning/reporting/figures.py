@@ -75,7 +75,7 @@ def error_figure(runs: Sequence[Run], panels: Sequence[Panel]) -> Figure:
     everything = [curve for _, curves in drawn for own in curves.values() for curve in own]
     count = max(1, len(drawn))
     longest = max((len(curve.name.partition(",")[0]) for curve in everything), default=0)
-    more = max(0.0, 0.065 * longest - 0.85)  # inches, for names that the usual room does not hold
+    more = max(0.0, 0.074 * longest - 0.85)  # inches, for names that the usual room does not hold
     width, height = 0.4 + (2.9 + more) * count, 2.8  # inches
     figure = Figure(figsize=(width, height))
     if not drawn:

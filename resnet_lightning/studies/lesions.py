@@ -81,6 +81,7 @@ def size_sentence(networks: Networks) -> str:
 def draw(runs: Sequence[Run]) -> Figure | None:
     """Test error by deleted or swapped block (above) and F(x) / x by block (below), in a column for each family."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     families = {name: own for name, own in by_family(runs).items() if any(map(_read, own))}
     if not families:
@@ -100,7 +101,8 @@ def draw(runs: Sequence[Run]) -> Figure | None:
             after = [n for n, block in zip(numbers, found[0]["blocks"].values(), strict=True) if "swapped" in block]
             # Between the two that are swapped.
             places = np.array(after) + 0.5
-            above.plot(places, _values(found, "swapped"), "x", color=shade, ms=3.5, mew=0.9, label=f"{name}, swapped")
+            label = f"{name}, swapped" if after else None
+            above.plot(places, _values(found, "swapped"), "x", color=shade, ms=3.5, mew=0.9, label=label)
             below.plot(numbers, _values(found, "size"), "-", color=shade, linewidth=1.1, label=name)
         above.set_title(family, fontsize=TEXT_SIZE + 0.5)
         above.set_ylim(0, 100)
@@ -108,10 +110,11 @@ def draw(runs: Sequence[Run]) -> Figure | None:
         for axes, label in ((above, "test error (%)"), (below, "F(x) / x")):
             quiet(axes)
             axes.set_xlabel("block", fontsize=TEXT_SIZE, labelpad=1)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.set_ylabel(label, fontsize=TEXT_SIZE, labelpad=1)
             axes.legend(fontsize=TEXT_SIZE - 1.5, frameon=False)
     title = f"{groups(runs)[0][0].title}; dotted: the network as it is"
-    figure.suptitle("\n".join(textwrap.wrap(title, 86)), fontsize=TEXT_SIZE + 0.5)
+    figure.suptitle("\n".join(textwrap.wrap(title, 48 * len(families))), fontsize=TEXT_SIZE + 0.5)
     return figure
 
 
