@@ -12,7 +12,7 @@
 #   SUBMIT=file.yaml   send the runs to a cluster, such as experiments/clusters/slurm.yaml
 #   PRINT=1            run nothing: print one command line for each run that is missing
 #   SWEEP=name=1,2,3   every run with each value of a setting, such as model.optimizer.init_args.lr=0.05,0.1,0.2
-#   WEIGHTS=folder     torchvision's weight files: tables 3 to 5 evaluate them instead of training, 7 and 8 begin with
+#   WEIGHTS=folder     torchvision's weight files: tables 3 to 5 evaluate them instead of training, 7 to 9 begin with
 #                      them, complexity puts them beside
 # Variables of complexity: ONLY="alexnet resnet50", ADD="mine.Network mine.yaml", BATCHES="1 8", AGAINST=results/...json
 # Other variables: STUDY of study, report, keep and dashboard, A to F of compare, CONFIG and ARGS of fit, NAME, FROM and
@@ -40,8 +40,8 @@ BASE = $(firstword $(wildcard $(dir $(CONFIG))base.yaml $(dir $(CONFIG))../base.
 
 help: ## what every target does
 	@for study in $(STUDIES); do \
-		sed -n "s/^    title=\"\(.*\)\",$$/  make $$study\t\1/p" $(PACKAGE)/$$study.py | expand -t 20; done
-	@grep -hE '^[a-z0-9 ]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+		sed -n "s/^    title=\"\(.*\)\",$$/  make $$study\t\1/p" $(PACKAGE)/$$study.py | expand -t 22; done
+	@grep -hE '^[a-z0-9 ]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 	@sed -n 's/^# Var/\nVar/p; s/^#   /  /p; s/^# Other/Other/p' Makefile
 
 setup: $(VENV)/.ready ## make .venv with everything in it
