@@ -105,14 +105,14 @@ def draw(runs: Sequence[Run]) -> Figure | None:
             above.plot(places, _values(found, "swapped"), "x", color=shade, ms=3.5, mew=0.9, label=label)
             below.plot(numbers, _values(found, "size"), "-", color=shade, linewidth=1.1, label=name)
         above.set_title(family, fontsize=TEXT_SIZE + 0.5)
-        above.set_ylim(0, 100)
-        below.set_ylim(bottom=0)
-        for axes, label in ((above, "test error (%)"), (below, "F(x) / x")):
+        for axes in (above, below):
             quiet(axes)
             axes.set_xlabel("block", fontsize=TEXT_SIZE, labelpad=1)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            axes.set_ylabel(label, fontsize=TEXT_SIZE, labelpad=1)
             axes.legend(fontsize=TEXT_SIZE - 1.5, frameon=False)
+    for axes, label, highest in zip(panels[:, 0], ("test error (%)", "F(x) / x"), (100, None), strict=True):
+        axes.set_ylabel(label, fontsize=TEXT_SIZE, labelpad=1)
+        axes.set_ylim(0, highest)  # of the whole row, once everything is in it
     title = f"{groups(runs)[0][0].title}; dotted: the network as it is"
     figure.suptitle("\n".join(textwrap.wrap(title, 48 * len(families))), fontsize=TEXT_SIZE + 0.5)
     return figure
