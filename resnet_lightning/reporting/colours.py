@@ -11,8 +11,10 @@ from resnet_lightning.runs.reading import Run
 DEPTHS = {20: "#E69F00", 32: "#56B4E9", 44: "#009E73", 56: "#D55E00", 110: "#000000", 1202: "#CC79A7"}
 DEPTHS |= {18: "#0072B2", 34: "#D55E00"}  # of ImageNet, never in one figure with CIFAR-10's
 OTHER_DEPTHS = ("#0072B2", "#7F7F7F", "#8C564B")
-OTHER_FAMILIES = ("#882255", "#117733", "#332288", "#AA4499", "#999933", "#661100", "#6699CC", "#44AA99")
-OTHER_FAMILIES += ("#CC6677", "#DDCC77", "#88CCEE", "#7F7F7F")  # these and the first: Tol's muted ones
+OTHER_FAMILIES = (
+    *("#882255", "#117733", "#332288", "#AA4499", "#999933", "#661100", "#6699CC", "#44AA99"),
+    *("#CC6677", "#DDCC77", "#88CCEE", "#7F7F7F"),
+)
 
 
 def colours(runs: Sequence[Run]) -> dict[str, str]:
