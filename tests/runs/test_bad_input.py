@@ -52,7 +52,7 @@ Refused = Callable[..., str]
         (["predict", *QUICK], "ckpt_path"),
         (["fti", *QUICK], "fti"),
         (["study"], "name"),
-        (["study", "table9"], "table9"),
+        (["study", "table99"], "table99"),
         (["study", "demo", "--only", "resnet21"], "resnet21"),
         (["study", "demo", "--steps", "0"], "STEPS=0"),
         (["study", "demo", "--jobs", "0"], "JOBS=0"),
@@ -60,7 +60,7 @@ Refused = Callable[..., str]
         (["study", "demo", "--with", "missing.yaml"], "missing.yaml"),
         (["study", "table6", "--data", "elsewhere"], "elsewhere"),
         (["report"], "report NAME"),
-        (["report", "table9"], "table9"),
+        (["report", "table99"], "table99"),
     ],
     ids=lambda value: " ".join(value[:1] + value[-1:]) if isinstance(value, list) else value,
 )
