@@ -12,39 +12,37 @@ from resnet_lightning.studies.detectors import WORDS, detector
 
 MEASURES = ("mAP50", "mAP")  # in the paper's order
 REFINEMENT = "+box refinement"
+UNBUILT = ("+context", "+multi-scale testing", "ensemble (3 networks)")
 
 
 def tables(runs: Sequence[Run]) -> list[Table]:
     """Table 9 on COCO's validation set, mAP in percent: one per setting. Its test-dev answers are not public."""
     published = paper()["table9_coco_improvements"]["rows"]
-    papers = {detector(name.removeprefix("baseline ")): name for name in published if name.startswith("baseline ")}
-    own = detector("ResNet-101")
+    residual, vgg = detector("ResNet-101"), detector("VGG-16")
+    theirs = {  # by network, and whether its boxes are refined
+        (vgg, False): published["baseline VGG-16"],
+        (residual, False): published["baseline ResNet-101"],
+        (residual, True): published[REFINEMENT],
+    }
 
     def rows(setting: Setting, networks: Networks) -> tuple[Rows, Sequence[str]]:
-        found = [
-            (f"{name}{f' {REFINEMENT}' * refined}", networks.get(name, ()), refined, _published(name, refined))
-            for name in dict.fromkeys([*(papers if setting.full else ()), *networks])
-            for refined in (False, True)
-            if name in networks or not refined or name == own
-        ]
+        measured = [(name, refined) for name in networks for refined in (False, True)]
+        keys = dict.fromkeys([*(theirs if setting.full else ()), *measured])
+        found = [_row(name, networks.get(name, ()), refined, theirs.get((name, refined))) for name, refined in keys]
         if setting.full:
-            others = [name for name in published if name not in (*papers.values(), REFINEMENT)]
-            found += [(f"{own} {name}" if name[0] == "+" else name, (), False, published[name]) for name in others]
-        return [_row(*each) for each in found], (
+            names = {name: f"{residual} {name}" if name.startswith("+") else name for name in UNBUILT}
+            found += [_row(shown, (), False, published[name]) for name, shown in names.items()]
+        return found, (
             "Published: He et al. (2015), Table 9, the validation set. Each row adds to the one above it.",
             "Context, testing at several scales and ensembles are not built here.",
         )
 
-    def _published(name: str, refined: bool) -> Sequence[float | None]:
-        row = REFINEMENT if refined and name == own else "" if refined else papers.get(name, "")
-        return published.get(row, (None, None))  # type: ignore[no-any-return]
-
     return table_per_setting("Table 9", runs, rows, whole("COCO val2014"))
 
 
-def _row(name: str, own: Sequence[Run], refined: bool, published: Sequence[float | None]) -> dict[str, str]:
-    cells = {"Network": name}
-    for measure, theirs in zip(MEASURES, published, strict=False):
+def _row(name: str, own: Sequence[Run], refined: bool, published: Sequence[float | None] | None) -> dict[str, str]:
+    cells = {"Network": f"{name} {REFINEMENT}" if refined else name}
+    for measure, theirs in zip(MEASURES, published or (None, None), strict=False):
         ours = evaluated(own, "refined", measure) if refined else measured_last(own, f"test/{measure}")
         cells[f"{WORDS[measure]} %"] = ours
         cells[f"Published {WORDS[measure]} %"] = NOTHING if theirs is None else f"{theirs:.1f}"
