@@ -117,7 +117,6 @@ def test_a_block_is_what_it_says_and_can_be_deleted(name: str) -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_weight_gets_a_gradient_whatever_is_left_out(name: str) -> None:
-    torch.manual_seed(0)
     network = NETWORKS[name][0]()
     F.cross_entropy(network(torch.randn(4, 3, 16, 16)), torch.tensor([0, 1, 2, 3])).backward()
     assert [key for key, parameter in network.named_parameters() if parameter.grad is None] == []
@@ -238,7 +237,6 @@ def test_a_highway_layer_is_its_equation() -> None:
 @pytest.mark.parametrize("per", ["batch", "image"])
 @torch.no_grad()
 def test_stochastic_depth_is_tested_with_what_it_expects(per: Any) -> None:
-    torch.manual_seed(0)
     block = randomise(StochasticBlock(3, 6, 2, 0.7, per))
     block.after = nn.Identity()
     x = torch.randn(4, 3, 6, 6)
@@ -272,7 +270,6 @@ def test_survival_decays_in_a_straight_line() -> None:
 
 @torch.no_grad()
 def test_a_fractal_is_its_expansion_and_drop_path_one_column_of_it() -> None:
-    torch.manual_seed(0)
     network = randomise(fractalnet(3, dropout=False))
     block = network.blocks.block1
     f3 = block.fractal
@@ -297,7 +294,6 @@ def test_a_fractal_is_its_expansion_and_drop_path_one_column_of_it() -> None:
 
 
 def test_local_drop_path_takes_the_mean_of_what_is_left() -> None:
-    torch.manual_seed(0)
     join, paths = Join(), [torch.tensor([1.0]), torch.tensor([10.0])]
     join.local = 0.4
     found = [join(paths).item() for _ in range(4000)]
@@ -308,7 +304,6 @@ def test_local_drop_path_takes_the_mean_of_what_is_left() -> None:
 
 
 def test_a_batch_goes_through_one_column_or_is_dropped_locally() -> None:
-    torch.manual_seed(0)
     network, drawn = fractalnet(3), []
     joins = [module for module in network.modules() if isinstance(module, Join)]
     for _ in range(300):

@@ -116,7 +116,6 @@ def test_only_a_plain_network_has_no_shortcut_a_block(option: Shortcut) -> None:
 
 
 def test_he_initialisation() -> None:
-    torch.manual_seed(0)
     for name, weight in cifar_resnet(20).named_parameters():
         if weight.dim() == 4 and weight.numel() > 4000:
             assert weight.std().item() == pytest.approx(math.sqrt(2 / weight[0].numel()), rel=0.05), name

@@ -38,7 +38,6 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_ghost_batch_normalisation_is_batch_normalisation_of_the_parts() -> None:
-    torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)).double().to(memory_format=torch.channels_last)
     reference = copy.deepcopy(network)
     normalise_by(network, 4)

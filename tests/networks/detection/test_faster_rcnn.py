@@ -60,7 +60,6 @@ def test_features_have_a_sixteenth_of_the_size_and_regions_one_vector_each(pooli
 
 
 def test_losses_are_torchvisions_but_for_the_beta() -> None:
-    torch.manual_seed(0)
     scores, moved = torch.randn(50, 4), torch.randn(50, 16)
     labels, moves = torch.randint(0, 4, (50,)), torch.randn(50, 4)
     ours = region_losses(scores, moved, labels, moves)
@@ -73,7 +72,6 @@ def test_losses_are_torchvisions_but_for_the_beta() -> None:
 
 def test_measured_statistics_normalise() -> None:
     """Those that are made do not; nothing of it is trained."""
-    torch.manual_seed(0)
     network = FasterRCNN(imagenet_resnet(18, "A"), 3, min_size=48, max_size=64, regions=4)
     images = [torch.rand(3, 48, 60), torch.rand(3, 60, 48)]
     targets = [{"boxes": torch.tensor([[5.0, 5, 40, 40]]), "labels": torch.tensor([1])}] * 2
@@ -92,7 +90,6 @@ def test_measured_statistics_normalise() -> None:
 
 
 def test_voting_is_a_weighted_mean_of_near_boxes_of_the_class() -> None:
-    torch.manual_seed(0)
     corners = torch.rand(40, 2) * 20
     boxes = torch.cat([corners, corners + 20 + torch.rand(40, 2) * 10], 1)
     scores, labels = torch.rand(40) + 0.1, torch.randint(1, 3, (40,))
@@ -107,7 +104,6 @@ def test_voting_is_a_weighted_mean_of_near_boxes_of_the_class() -> None:
 
 
 def test_one_round_of_refinement_has_torchvisions_scores_and_two_have_others() -> None:
-    torch.manual_seed(0)
     network = FasterRCNN(imagenet_resnet(18, "A"), 4, min_size=64, max_size=96, proposals=30, score_threshold=0.2)
     heads, images = network.roi_heads, torch.rand(2, 3, 64, 80)
     with measuring(network), torch.no_grad():
