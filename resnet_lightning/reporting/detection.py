@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # matplotlib and torch are imported when something is drawn
 TRUTH, FOUND = "#009E73", "#D55E00"  # of Okabe and Ito: told apart by colour-blind readers
 DETECTORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")
 LEAST_SCORE = 0.5  # of the detections that are drawn
+NAMED = 0.07  # of the image's longer side: words would hide a smaller box
 
 
 class ClassCurve(NamedTuple):
@@ -124,13 +125,15 @@ def _draw_picture(axes: Axes, picture: Picture, class_names: Sequence[str]) -> N
 def _draw_box(
     axes: Axes, box: Sequence[float], shade: str, style: str, words: str, edge: Literal["top", "bottom"]
 ) -> None:
-    """A box in half-open pixels, with words at its left; the middle of the first pixel is 0 for matplotlib."""
+    """A box in half-open pixels, and words at its left unless it is small; matplotlib's first pixel begins at -0.5."""
     from matplotlib.patches import Rectangle
 
     left, top, right, bottom = (side - 0.5 for side in box)
     axes.add_patch(
         Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=shade, linestyle=style, linewidth=1.3)
     )
+    if min(right - left, bottom - top) < NAMED * max(axes.get_images()[0].get_size()):
+        return
     axes.text(
         max(left, 0),
         max(top, 0) if edge == "top" else bottom,

@@ -58,7 +58,7 @@ def row(setting: Setting, name: str, own: Sequence[Run], published: Published) -
 
 
 def class_tables(title: str, runs: Sequence[Run], published: Published, note: str) -> list[Table]:
-    """Average precision of each class of finished runs, a table per setting; none without runs.
+    """Average precision of each class that has objects, of finished runs, a table per setting; none without runs.
 
     Args:
         published: by detector and class, percent.
@@ -67,7 +67,7 @@ def class_tables(title: str, runs: Sequence[Run], published: Published, note: st
     found = []
     for setting, group in groups([run for run in runs if not run.weights]):
         own = {name: aps for name, seeds in by_network(group).items() if (aps := average_precisions(seeds))}
-        classes = list(dict.fromkeys(each for aps in own.values() for each in aps))
+        classes = list(dict.fromkeys(each for aps in own.values() for each, values in aps.items() if values))
         rows = [class_row(each, own, published) for each in classes]
         if rows:
             label = f"{title}. {setting.title}" if setting.full else f"Classes. {setting.title}"
