@@ -31,10 +31,11 @@ def vgg11(num_classes: int = 1000, width: int = 512) -> VGG:
     network.classifier = nn.Sequential(
         *(first, nn.ReLU(inplace=True), nn.Dropout(), second, nn.ReLU(inplace=True), nn.Dropout(), last)
     )
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            nn.init.zeros_(module.bias)
+    for name, parameter in network.named_parameters():
+        if name.endswith("weight"):
+            nn.init.kaiming_normal_(parameter, nonlinearity="relu")
+        else:
+            nn.init.zeros_(parameter)
     nn.init.normal_(last.weight, std=0.01)
     network.name, network.family, network.depth = f"VGG-11 of {width}", "VGG", 11
     return network

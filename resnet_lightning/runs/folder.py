@@ -116,8 +116,13 @@ def read_config(folder: Path) -> dict[str, Any] | None:
 
 def check_yaml(path: Path) -> None:
     """Names the configuration file that holds no settings, and a mistake's place in it, which jsonargparse does not."""
-    if not isinstance(read_yaml(path), dict):
+    contents = read_yaml(path)
+    if not isinstance(contents, dict):
         raise BadInput(f"{path} holds no settings: expected names and values, such as trainer: {{max_steps: 300}}")
+    if not isinstance(contents.get("trainer", {}), dict):
+        raise BadInput(
+            f"{path} has trainer {contents['trainer']}: expected names and values, such as {{max_steps: 300}}"
+        )
 
 
 def read_yaml(path: Path) -> Any:

@@ -4,6 +4,7 @@ import re
 import tempfile
 import textwrap
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,11 @@ def given(arguments: Sequence[str]) -> tuple[str, list[str]]:
     options = list(split_options(arguments[1:]))
     if not names or names[0].startswith("-") or "from" not in dict(options):
         raise BadInput(USAGE)
+    for before, word in pairwise(arguments):
+        if not word.startswith("-") and (not before.startswith("-") or "=" in before):
+            raise BadInput(
+                f"{word!r} belongs to no option: expected a NAME without spaces, and one value each ({USAGE})"
+            )
     changes = [(option, value) for option, value in options if option != "from"]
     for option, value in changes:
         if option in ("config", "seed_everything") or only_watches(option, value):

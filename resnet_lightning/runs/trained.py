@@ -105,7 +105,7 @@ def find_weights(path: Path) -> tuple[Path, Path]:
         return path.parent.parent if path.parent.name == "checkpoints" else path.parent, path
     folder = path.parent if path.name == "result.json" else path
     if not folder.is_dir():
-        raise BadInput(f"{folder} does not exist: expected the folder of a run, such as runs/digits/resnet20/seed0")
+        raise BadInput(f"{folder} does not exist: expected the folder of a trained run, or a file of weights")
     checkpoint = newest_whole_checkpoint(folder / "checkpoints", first=False)
     kept = folder / WEIGHTS
     if checkpoint is None and not kept.is_file():

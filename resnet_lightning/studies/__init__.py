@@ -146,11 +146,15 @@ def choose(study: Study, only: list[str]) -> tuple[str, ...]:
     """The study's experiments, or those named (resnet20, or cifar10/table6/resnet20).
 
     Raises:
-        BadInput: for a name that is not in the study.
+        BadInput: for a name that is not in the study, or of several experiments in it.
     """
-    names = {Path(experiment).name: experiment for experiment in study.experiments}
+    chosen: set[str] = set()
     for name in only:
-        if Path(name).name not in names:
-            raise BadInput(f"no experiment is named {name!r} in this study: expected some of {', '.join(names)}")
-    chosen = {names[Path(name).name] for name in only} or set(study.experiments)
-    return tuple(experiment for experiment in study.experiments if experiment in chosen)
+        found = {each for each in study.experiments if f"/{each}".endswith(f"/{name}")}
+        if not found:
+            names = ", ".join(Path(each).name for each in study.experiments)
+            raise BadInput(f"no experiment is named {name!r} in this study: expected some of {names}")
+        if len(found) > 1:
+            raise BadInput(f"{name!r} may be any of {', '.join(sorted(found))}: expected one of these, in full")
+        chosen |= found
+    return tuple(each for each in study.experiments if each in chosen or not only)

@@ -27,12 +27,19 @@ def read_study(path: Path) -> Study:
         BadInput: if it is missing or says something else, or an experiment has no file.
     """
     contents = read_yaml(path)
-    if not isinstance(contents, dict) or contents.keys() != {"title", "experiments"}:
-        raise BadInput(f"{path}: {EXAMPLE}")
-    title, given = contents["title"], contents["experiments"]
-    if not (isinstance(title, str) and isinstance(given, list) and given):
-        raise BadInput(f"{path}: {EXAMPLE}")
-    experiments = tuple(experiment_name(str(experiment)) for experiment in given)
+    if not isinstance(contents, dict):
+        raise BadInput(f"{path} holds no names and values: {EXAMPLE}")
+    if other := [str(key) for key in contents if key not in ("title", "experiments")]:
+        raise BadInput(f"{path} has {other[0]}, which is nothing that a study has: {EXAMPLE}")
+    title, given = contents.get("title"), contents.get("experiments")
+    if not isinstance(title, str) or not title.strip():
+        raise BadInput(f"{path} has {'no title' if title is None else f'the title {title!r}'}: {EXAMPLE}")
+    if not isinstance(given, list) or not given:
+        raise BadInput(f"{path} has {'no' if not given else 'no list of'} experiments: {EXAMPLE}")
+    try:
+        experiments = tuple(experiment_name(str(experiment)) for experiment in given)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from error
     if twice := sorted({name for name in experiments if experiments.count(name) > 1}):
         raise BadInput(f"{path}: {twice[0]} is listed twice; expected each experiment once")
     return Study(

@@ -73,6 +73,7 @@ def test_what_makes_no_sense_is_told_and_nothing_is_written(empty: Path, refused
     assert "is no name of an experiment" in new(IDEA, "C", name="../idea")
     assert "exists already" in new(IDEA, "C", name="digits/plain20")
     assert "usage: resnet-lightning new NAME" in refused("new", "mine/idea", IDEA, "C")
+    assert "'idea' belongs to no option" in refused("new", "my", "idea", "--from", "digits/resnet20", IDEA, "C")
 
 
 def test_a_file_is_not_overwritten(empty: Path, refused: Callable[..., str]) -> None:

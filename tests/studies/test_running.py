@@ -9,17 +9,20 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import DEMO, result
+from conftest import DEMO, QUICK, result
 from processes import PATIENCE, start, wait_for
 
 from resnet_lightning.cli import main
+from resnet_lightning.errors import BadInput
 from resnet_lightning.runs.checkpoints import checkpoints
 from resnet_lightning.runs.locks import holder
+from resnet_lightning.studies import choose, find_study
 from resnet_lightning.studies.execution.jobs import Job
-from resnet_lightning.studies.execution.preparation import Machine
+from resnet_lightning.studies.execution.preparation import Machine, check
 from resnet_lightning.studies.execution.runner import visible
 
 
@@ -111,6 +114,30 @@ def test_a_study_runs_what_is_missing_by_the_lines_that_it_prints(
     assert re.findall(r"^running ([^:\s]+)", printed, re.MULTILINE) == [str(missing.parent)]
     assert result(missing.parent)["depth"] == 8 and done.stat().st_mtime_ns == before
     assert "ResNet-8" in printed and "plain-8" in printed
+
+
+def test_experiments_of_a_study_may_have_data_of_their_own(workplace: Path) -> None:
+    """Each finished run is held against its own data, not against those of the study's first experiment."""
+    runs = [[*QUICK, "--trainer.max_steps=1", f"--data.image_size={size}", f"--run={size}"] for size in (8, 16)]
+    for arguments in runs:
+        main(["fit", *arguments])
+    assert check(runs, here=True) == 1
+    run = json.loads(Path("16/run.json").read_text())
+    Path("16/run.json").write_text(json.dumps(run | {"data": "other digits"}))
+    with pytest.raises(BadInput, match="16 holds a run on other digits, not on digits at 16×16"):
+        check(runs, here=True)
+
+
+def test_an_experiment_is_chosen_by_as_much_of_its_name_as_it_takes() -> None:
+    study = replace(find_study("demo"), experiments=("digits/resnet20", "gradients/resnet20", "gradients/plain20"))
+    assert choose(study, ["digits/resnet20", "plain20"]) == ("digits/resnet20", "gradients/plain20")
+    assert choose(study, []) == study.experiments
+    for name, said in {
+        "resnet20": "may be any of digits/resnet20, gradients/",
+        "net20": "no experiment is named",
+    }.items():
+        with pytest.raises(BadInput, match=said):
+            choose(study, [name])
 
 
 def test_a_job_whose_result_is_there_is_done(finished: Path) -> None:

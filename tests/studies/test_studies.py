@@ -60,9 +60,11 @@ def test_a_study_of_ones_own_in_yaml(workplace: Path, refused: Callable[..., str
         study.write_text(text, encoding="utf-8")
         return refused("report", "mine.yaml")
 
-    assert "mine.yaml: expected title: words, and experiments: [" in says("title: mine\n")
+    assert "mine.yaml has no experiments: expected title: words, and experiments: [" in says("title: mine\n")
+    assert "mine.yaml has the title 2024: expected" in says("title: 2024\nexperiments: [digits/plain20]\n")
+    assert "mine.yaml has seeds, which is nothing that a study has" in says("title: mine\nseeds: 3\n")
     assert "is listed twice" in says("title: a\nexperiments: [digits/plain20, experiments/digits/plain20.yaml]\n")
-    assert "digits/plain21: there is no such experiment" in says("title: a\nexperiments: [digits/plain21]\n")
+    assert "mine.yaml: digits/plain21: there is no such experiment" in says("title: a\nexperiments: [digits/plain21]\n")
     study.write_text("title: Mine\nexperiments: [cifar10/table6/resnet20, cifar10/figure6/plain20]\n", encoding="utf-8")
     main(["report", "mine.yaml"])
     table = Path("reports/mine.md").read_text(encoding="utf-8")

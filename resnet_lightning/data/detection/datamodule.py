@@ -99,7 +99,8 @@ class DetectionDataModule(LightningDataModule):
         sets = {"train": train.with_objects().first(self.train_images)}
         if self.batch_size > len(sets["train"].paths):
             raise BadInput(
-                f"batch_size {self.batch_size}: there are only {len(sets['train'].paths):,} training images with boxes"
+                f"batch_size {self.batch_size}: there are only {len(sets['train'].paths):,} training images with boxes "
+                f"in {self.train_split} of {self.root}"
             )
         if self.test_split == SAME:
             sets["test"] = everything.only(torch.isin(everything.ids, sets["train"].ids))

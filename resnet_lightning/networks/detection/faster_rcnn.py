@@ -71,8 +71,11 @@ class FasterRCNN(GeneralizedRCNN):  # type: ignore[misc]
             raise BadInput(f"num_classes {num_classes}: expected the background and at least one class")
         if not 1 <= min_size <= max_size:
             raise BadInput(f"min_size {min_size}, max_size {max_size}: expected pixels, the first not above the second")
-        if not anchor_sizes or min(proposals, regions, detections) < 1:
-            raise BadInput("anchor_sizes, proposals, regions and detections: expected at least one each")
+        if not anchor_sizes or min(anchor_sizes) < 1:
+            raise BadInput(f"anchor_sizes {list(anchor_sizes)}: expected sides in pixels, such as [128, 256, 512]")
+        for name, number in (("proposals", proposals), ("regions", regions), ("detections", detections)):
+            if number < 1:
+                raise BadInput(f"{name} {number}: expected a number of boxes in an image, at least 1")
         fix_batch_norm(backbone)
         body, channels, head, side, width = split(backbone)
         anchors = AnchorGenerator((tuple(anchor_sizes),), (RATIOS,))

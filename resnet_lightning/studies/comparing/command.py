@@ -10,6 +10,7 @@ import jsonargparse
 from resnet_lightning.errors import BadInput
 from resnet_lightning.reporting.labels import labelled, labels
 from resnet_lightning.runs.experiments import experiment_files, experiment_name, find_file, merged, named_settings
+from resnet_lightning.runs.folder import check_yaml
 from resnet_lightning.runs.reading import runs_in
 from resnet_lightning.studies import Drawing, Study
 from resnet_lightning.studies.comparing.figure import draw
@@ -54,8 +55,10 @@ def compare(options: jsonargparse.Namespace) -> bool:
         BadInput: for experiments that cannot be compared, before anything is trained.
     """
     experiments = [experiment_name(path) for path in options.files]
-    if len(set(experiments)) < max(2, len(experiments)):
-        raise BadInput(f"{options.files[-1]}: expected two experiments or more that differ, each once")
+    if twice := [name for place, name in enumerate(experiments) if name in experiments[:place]]:
+        raise BadInput(f"{twice[0]} is given twice: expected experiments that differ, each once")
+    if len(experiments) == 1:
+        raise BadInput(f"{experiments[0]} is given alone: expected a baseline, and one experiment or more to compare")
     names = labels(experiments)
     overlays = [find_file(Path(path)) for path in options["with"]]
     settings = {names[experiment]: named(experiment, overlays) for experiment in experiments}
@@ -83,8 +86,11 @@ def compare(options: jsonargparse.Namespace) -> bool:
 
 def named(experiment: str, overlays: Sequence[Path]) -> Settings:
     """What the files of an experiment say, by dotted name."""
-    config = merged([*experiment_files(experiment), *overlays])
-    precision = (config.get("trainer") or {}).get("precision")
+    files = [*experiment_files(experiment), *overlays]
+    for path in files:
+        check_yaml(path)
+    config = merged(files)
+    precision = config.get("trainer", {}).get("precision")
     return named_settings(config) | ({"trainer.precision": precision} if precision else {})
 
 

@@ -89,7 +89,7 @@ def check(runs: Sequence[list[str]], here: bool) -> int:
     """Raises BadInput for wrong settings or data, by the arguments of each run; returns how many devices one takes."""
     from resnet_lightning.data.protocol import title
     from resnet_lightning.runs import command_line
-    from resnet_lightning.runs.folder import refuse_other_configuration, refuse_other_data
+    from resnet_lightning.runs.folder import read_json, refuse_other_configuration, refuse_other_data
     from resnet_lightning.runs.trainers import make_trainer
 
     first = command_line.prepare(runs[0])
@@ -99,8 +99,11 @@ def check(runs: Sequence[list[str]], here: bool) -> int:
     for arguments in runs:
         run = first if arguments == runs[0] else command_line.prepare(arguments)
         if (run.folder / "config.yaml").exists():
-            if here:
-                refuse_other_data(run.folder, title(first.data))
+            begun = read_json(run.folder / "run.json")
+            if here and begun and begun.get("data") != title(first.data):
+                run.data.prepare_data()
+                run.data.setup("fit")  # perhaps these data are its own
+                refuse_other_data(run.folder, title(run.data))
             refuse_other_configuration(run.folder, yaml.safe_load(run.text))
     return int(make_trainer(first).num_devices) if here else 1
 

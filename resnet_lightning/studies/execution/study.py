@@ -24,7 +24,7 @@ def study(arguments: Sequence[str]) -> int:
     options = parse(arguments)
     chosen = find_study(options.name)
     experiments = choose(chosen, options.only)
-    if options.sweep:
+    if options.sweep is not None:
         return exit_status(lambda: sweep(chosen, experiments, options))
     return exit_status(lambda: complete(chosen, experiments, options))
 
@@ -76,6 +76,6 @@ def parse(arguments: Sequence[str]) -> jsonargparse.Namespace:
     )
     parser.add_argument("--sweep", help="a setting and its values, such as model.optimizer.init_args.lr=0.05,0.1,0.2")
     options = checked(parser.parse_args(list(arguments)))
-    if options.sweep and options.weights:
+    if options.sweep is not None and options.weights:
         raise BadInput(f"WEIGHTS={options.weights}: a sweep trains its networks; give one of the two")
     return options

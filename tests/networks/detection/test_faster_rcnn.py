@@ -130,6 +130,8 @@ def test_one_round_of_refinement_has_torchvisions_scores_and_two_have_others() -
         (lambda: FasterRCNN(imagenet_resnet(18, "A"), 1), "num_classes 1"),
         (lambda: FasterRCNN(imagenet_resnet(18, "A"), fixed_stages=5), "fixed_stages 5: expected 0 to 4"),
         (lambda: FasterRCNN(imagenet_resnet(18, "A"), min_size=700, max_size=600), "min_size 700, max_size 600"),
+        (lambda: FasterRCNN(imagenet_resnet(18, "A"), anchor_sizes=(0, 32)), r"anchor_sizes \[0, 32\]: expected sides"),
+        (lambda: FasterRCNN(imagenet_resnet(18, "A"), regions=0), "regions 0: expected a number of boxes"),
     ],
 )
 def test_bad_input(make: object, said: str) -> None:
