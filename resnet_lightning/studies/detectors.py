@@ -112,7 +112,7 @@ def draw_curves(runs: Sequence[Run]) -> Figure | None:
         axes.set_xlabel("iterations", fontsize=TEXT_SIZE, labelpad=1)
         axes.set_ylabel(label, fontsize=TEXT_SIZE, labelpad=1)
         axes.set_ylim(bottom=0)
-        axes.legend(fontsize=TEXT_SIZE - 0.5, frameon=False)
+    figure.axes[0].legend(fontsize=TEXT_SIZE - 0.5, frameon=False)
     return figure
 
 

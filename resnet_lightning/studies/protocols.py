@@ -85,7 +85,8 @@ def draw(runs: Sequence[Run]) -> Figure | None:
         (group, [list(own.values()) for own in (of_choices(group), of_recipes(group)) if own])
         for group in grouped(runs)
     ]
-    blocks = [(group, own) for group, own in blocks if own]
+    # One seed has no interval, and a panel of points alone would say what the verdicts deny.
+    blocks = [(group, own) for group, own in blocks if any(e.difference.interval for block in own for e in block)]
     if not blocks:
         return None
     sizes = [0.9 + 0.24 * sum(len(block) + 0.5 for block in own) for _, own in blocks]  # inches
