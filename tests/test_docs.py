@@ -129,6 +129,9 @@ def check_ours(line: str, command: str, rest: list[str]) -> None:
         if "--only" in rest:
             names = rest[rest.index("--only") + 1 :]
             choose(study, names[: next((at for at, name in enumerate(names) if name.startswith("-")), None)])
+    if command == "new":  # later lines name the file
+        with contextlib.suppress(SystemExit):  # which may be there already
+            main([command, *rest])
     for option in (word for word in rest if word.startswith("--")):
         assert option.partition("=")[0] in help_of(command).split(), f"{line}: {command} has no {option}"
 
