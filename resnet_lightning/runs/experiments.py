@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from jsonargparse import get_loader
 
 from resnet_lightning.errors import BadInput
 from resnet_lightning.runs.identity import callbacks_of, flat, listed, not_watching, only_watches, settings
@@ -131,8 +132,8 @@ def laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 
 def parsed(text: str) -> Any:
-    """YAML, or the text itself where it is none."""
+    """YAML as the command line reads it, where 1e-1 is a number; the text itself where it is none."""
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        return get_loader("yaml")(text)
+    except (yaml.YAMLError, TypeError):  # TypeError: of a lone number before a colon (jsonargparse 4.53)
         return text

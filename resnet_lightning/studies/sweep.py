@@ -44,7 +44,7 @@ def parse_sweep(text: str) -> Sweep:
         raise BadInput(f"SWEEP={text}: expected a setting and its values, such as {EXAMPLE}")
     if not all(values):
         raise BadInput(f"SWEEP={text}: a value is missing; expected a setting and its values, such as {EXAMPLE}")
-    if twice := [value for place, value in enumerate(values) if read(value) in map(read, values[:place])]:
+    if twice := [value for place, value in enumerate(values) if parsed(value) in map(parsed, values[:place])]:
         raise BadInput(f"SWEEP={text}: {twice[0]} is there twice; expected each value once")
     if len(values) == 1:
         raise BadInput(f"SWEEP={text}: one value is no sweep; expected several, such as {EXAMPLE}")
@@ -117,14 +117,6 @@ def write_sweeps(swept: Sweep, jobs: dict[str, Job], seeds: Sequence[int], name:
         header = f"# wandb sweep {path}\n# wandb agent ENTITY/PROJECT/SWEEP, as wandb sweep prints it, in this folder\n"
         write_text(path, header + yaml.safe_dump(contents, sort_keys=False, allow_unicode=True))
         print(f"written: {path}, for wandb sweep")
-
-
-def read(value: str) -> Any:
-    """A value as the command line reads it, where 1e-1 is a number; YAML alone has a text for that."""
-    try:
-        return float(value)
-    except ValueError:
-        return parsed(value)
 
 
 def plain(value: str) -> Any:

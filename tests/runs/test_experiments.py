@@ -89,8 +89,15 @@ def test_every_experiment_of_detection_is_what_its_name_says(path: Path, monkeyp
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:lightning")
-@pytest.mark.parametrize("overlay", ["modern", "small"])
-def test_overlays_of_detection_fit(overlay: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("experiment", "overlays"),
+    [
+        ("voc07/resnet18", ["modern"]),
+        ("voc07/resnet18", ["small", "sixteen"]),
+        ("coco/vgg11_coco", ["small_coco", "sixteen"]),
+    ],
+)
+def test_overlays_of_detection_fit(experiment: str, overlays: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(REPOSITORY)
-    files = ("base", "voc07/resnet18", overlay)
-    assert prepare([f"--config=experiments/detection/{name}.yaml" for name in files]).changes == [overlay]
+    files = ("base", experiment, *overlays)
+    assert prepare([f"--config=experiments/detection/{name}.yaml" for name in files]).changes == overlays

@@ -168,3 +168,15 @@ def test_it_needs_no_torch() -> None:
     modules = "resnet_lightning.runs.naming, resnet_lightning.runs.packing, resnet_lightning.runs.unpacking"
     check = f"import sys, {modules}; sys.exit('torch' in sys.modules or 'lightning' in sys.modules)"
     subprocess.run([sys.executable, "-c", check], check=True)
+
+
+def test_an_experiment_may_write_numbers_as_the_command_line_reads_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("experiments/mine").mkdir(parents=True)
+    for name in ("base", "resnet20"):
+        text = (REPOSITORY / f"experiments/digits/{name}.yaml").read_text(encoding="utf-8")
+        Path(f"experiments/mine/{name}.yaml").write_text(text.replace("lr: 0.1", "lr: 1e-1"), encoding="utf-8")
+    files = [f"--config=experiments/mine/{name}.yaml" for name in ("base", "resnet20")]
+    assert is_shipped(prepare(files).text, "mine/resnet20")
