@@ -124,6 +124,8 @@ class CIFAR10(InMemoryDataModule):
         try:
             Official(str(self.root), download=True)
         except (URLError, OSError, RuntimeError) as error:
+            if str(self.root) == DEFAULT_ROOT and not any(self.root.iterdir()):
+                self.root.rmdir()  # it was made for the archive
             raise BadInput(
                 f"CIFAR-10 could not be fetched from {Official.url} ({error}): put {Official.filename}, or class "
                 f"folders train/<class>/ and test/<class>/, into {self.root}"

@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import Logger
 
 from resnet_lightning.data.batches import share_of
 from resnet_lightning.data.protocol import counts_itself, damaged_images, facts, size, tested_set, title
-from resnet_lightning.errors import BadInput, Diverged
+from resnet_lightning.errors import BadInput, Diverged, EndedEarly
 from resnet_lightning.files import remove_unfinished
 from resnet_lightning.runs.checkpoint_io import save_unless_whole
 from resnet_lightning.runs.checkpoints import checkpoint_file, checkpoints, iteration_of, newest_whole_checkpoint
@@ -39,6 +39,7 @@ def fit(run: PreparedRun, track: Callable[[PreparedRun], Tracker] | None = None)
 
     Raises:
         BadInput: if the run's folder holds another run, or data and settings do not fit each other.
+        EndedEarly: if it has diverged in an earlier call.
         Occupied: if another process is at work on it.
         Diverged: if the loss is no number any more; the result says so.
     """
@@ -46,7 +47,10 @@ def fit(run: PreparedRun, track: Callable[[PreparedRun], Tracker] | None = None)
         try_out(run)
         return
     if over := look_into_folder(run):
-        print(f"{run.folder} is {over['state']} already: --run names another folder for another try")
+        known = f"{run.folder} is {over['state']} already: --run names another folder for another try"
+        if over["state"] == "diverged":  # the call before did not succeed, so this one does not
+            raise EndedEarly(known)
+        print(known)
         return
     record = RunRecord(run.folder, run.identity | {"as_shipped": is_as_shipped(run)}, run.text)
     tracker = track(run) if track and run.config.trainer.logger is not False else None

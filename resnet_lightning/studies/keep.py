@@ -59,9 +59,12 @@ def keep_weights(run: Run, folder: Path, data: str | None) -> str:
     if checkpoint is None or iteration_of(checkpoint) != run.iteration:
         return "weights of an earlier call" if path.exists() else "no weights: its last checkpoint is not there"
     others = sum(other.stat().st_size for other in RESULTS.rglob(WEIGHTS) if other != path)
-    if size > EACH or others + size > TOGETHER:
-        return f"no weights: {size / 1e6:.1f} MB are too large for a repository ({EACH / 1e6:.0f} MB each, " + (
-            f"{TOGETHER / 1e6:.0f} MB together)"
+    if size > EACH:
+        return f"no weights: {size / 1e6:.1f} MB are too large for a repository (at most {EACH / 1e6:.0f} MB each)"
+    if others + size > TOGETHER:
+        return (
+            f"no weights: {size / 1e6:.1f} MB more are too much beside the {others / 1e6:.1f} MB of weights in "
+            f"{RESULTS} (at most {TOGETHER / 1e6:.0f} MB together)"
         )
     from safetensors.torch import save  # not for whoever keeps text alone
 

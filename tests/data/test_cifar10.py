@@ -206,3 +206,13 @@ def test_a_failed_download_says_where_the_data_goes(tmp_path: Path, official: tu
     (tmp_path / "empty").mkdir()
     with pytest.raises(BadInput, match=f"could not be fetched.*into {tmp_path / 'empty'}"):
         CIFAR10(str(tmp_path / "empty")).prepare_data()
+    assert (tmp_path / "empty").is_dir()
+
+
+def test_a_failed_download_leaves_no_folder_that_nobody_made(
+    tmp_path: Path, official: tuple[Path, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadInput, match="could not be fetched"):
+        CIFAR10().prepare_data()
+    assert not (tmp_path / "data/cifar10").exists()

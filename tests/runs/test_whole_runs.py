@@ -106,8 +106,9 @@ def test_a_diverged_run_says_so(workplace: Path, capsys: pytest.CaptureFixture[s
     assert "diverged" in line and "iteration 10" in line
     record = result("r")
     assert (record["state"], record["iteration"]) == ("diverged", 10)
-    fit(*options)  # is not tried again
-    assert "diverged already" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as exit:  # is not tried again, and has not succeeded
+        fit(*options)
+    assert exit.value.code == 1 and "diverged already" in capsys.readouterr().err
 
 
 def test_without_a_key_a_tracked_run_is_written_offline_and_goes_on(
