@@ -95,7 +95,7 @@ data = ImageNet("images", image_size=160, batch_size=4, workers=2, colour_sigma=
 data.setup("fit")
 print(sum(len(batch.labels) for batch in data.train_dataloader()))
 """
-    mount = 'mount -t tmpfs -o size=64k tmpfs /dev/shm && exec "$0" -c "$1"'
+    mount = 'mount -t tmpfs -o size=64k tmpfs /dev/shm && exec "$0" -W "ignore:This DataLoader" -c "$1"'
     command = ["unshare", "-m", "sh", "-c", mount, sys.executable, code]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     if "unshare failed" in ended.stderr or "permission denied" in ended.stderr:
