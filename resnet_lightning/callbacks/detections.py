@@ -13,6 +13,7 @@ from torch import Tensor
 from resnet_lightning.data.protocol import evaluation
 from resnet_lightning.runs.folder import DETECTIONS, PICTURES, make_folder, write_json
 from resnet_lightning.runs.locks import check_lock
+from resnet_lightning.training.detection.average_precision import IMPROVED
 from resnet_lightning.training.detection.voc_ap import Curve
 
 POINTS = 200  # of a curve: more than a figure shows
@@ -21,7 +22,7 @@ POINTS = 200  # of a curve: more than a figure shows
 class Detections(Callback):
     """Writes detections.json and pictures.json when a detector was tested: at the end of a run, and by `test`.
 
-    Not of refined boxes, so that classes and pictures are those of the mAP in the run's tables.
+    Not of what appendix B improves, so that classes and pictures are those of the mAP in the run's tables.
 
     The first holds the average precision of each class and its precision by recall, the second some tested images with
     what is there and what was found; it is not for publication, since the images are not.
@@ -30,7 +31,7 @@ class Detections(Callback):
     def on_test_end(self, trainer: Trainer, pl_module: Any) -> None:
         measured = pl_module.measured_last
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        if not trainer.is_global_zero or measured is None or evaluation(data) == "refined":
+        if not trainer.is_global_zero or measured is None or evaluation(data) in IMPROVED:
             return
         folder = Path(trainer.default_root_dir)
         make_folder(folder)  # weights from elsewhere have none yet

@@ -44,6 +44,7 @@ SINCE: dict[str, Any] = {
     f"{NETWORK}narrow": 1,
     f"{NETWORK}zeros": "after",
     f"{NETWORK}fan": "in",
+    f"{NETWORK}context": False,
     "data.init_args.padding_mode": "zeros",
     "data.init_args.drop_last": True,
 }

@@ -68,8 +68,8 @@ class Study:
         section: of the paper, which it follows; empty for a question of one's own.
         experiments: paths below experiments/, without .yaml, the longest first, so that it does not run alone in the
             end; none if nothing is trained.
-        evaluation: what the finished networks are shown, beyond the evaluations of their training: center, ten_crop,
-            multi_scale or refined; empty for nothing.
+        evaluations: what the finished networks are shown, beyond the evaluations of their training: center, ten_crop,
+            multi_scale or refined.
         command: what is done with them then: test; predict, to average probabilities; or lesions; empty for nothing.
         tables: what its runs, finished or not, have measured; of no runs the paper's numbers alone, or nothing.
         figures: by what their files' names end with: one is drawn for each setting, or one alone if nothing is trained.
@@ -80,7 +80,7 @@ class Study:
     title: str
     section: str
     experiments: Sequence[str]
-    evaluation: str
+    evaluations: Sequence[str]
     command: str
     tables: "Callable[[Sequence[Run]], list[Table]]"
     figures: Mapping[str, Drawing]

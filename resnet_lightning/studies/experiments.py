@@ -9,6 +9,7 @@ BOTTLENECKS = tuple(f"imagenet/table3/resnet{depth}" for depth in (50, 101, 152)
 
 # The classification networks that detectors begin with, as torchvision's files are named.
 BACKBONES = {f"detection/{data}/{name}": name for data in ("voc07", "coco") for name in ("resnet101", "vgg16")}
+BACKBONES["detection/coco/resnet101_context"] = "resnet101"
 # Networks for which torchvision has trained weights, and the names that its files begin with.
 TORCHVISION = {
     "imagenet/table3/vgg16": "vgg16",

@@ -216,7 +216,7 @@ STUDY = Study(
         *(f"cifar10/family/{entry['experiment']}" for entry in paper()["family"]["rows"].values()),
         *(RESNETS[depth] for depth in (110, 56, 20)),
     ),
-    evaluation="",
+    evaluations=(),
     command="",
     tables=tables,
     figures={"": Drawing(draw, "Test errors by parameters and by multiply-adds", together=True)},

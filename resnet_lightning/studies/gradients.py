@@ -276,7 +276,7 @@ STUDY = Study(
         for norm in ("", "_without_bn")
         for family in ("plain", "resnet")
     ),
-    evaluation="",
+    evaluations=(),
     command="",
     tables=tables,
     figures={

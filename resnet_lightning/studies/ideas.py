@@ -107,7 +107,7 @@ STUDY = Study(
             *("squeezenet", "squeezenet_simple"),
         )
     ],
-    evaluation="",
+    evaluations=(),
     command="",
     tables=tables,
     figures={

@@ -46,7 +46,7 @@ def read_study(path: Path) -> Study:
         title=title,
         section="",
         experiments=experiments,
-        evaluation="",
+        evaluations=(),
         command="",
         tables=lambda runs: table_per_setting(title, runs, rows),
         figures={"": Drawing(draw, CURVES)},

@@ -77,7 +77,7 @@ STUDY = Study(
         *(f"cifar10/preactivation/{name}110" for name in ARRANGEMENTS),
         *(f"cifar10/preactivation/{name}" for name in SHORTCUTS),
     ),
-    evaluation="",
+    evaluations=(),
     command="",
     tables=tables,
     figures={"": Drawing(draw, CURVES)},

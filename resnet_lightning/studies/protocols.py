@@ -112,7 +112,7 @@ STUDY = Study(
         *(experiment(name) for name in CHOICES if name not in (BEST, "epochs200")),
         RESNETS[20],
     ),
-    evaluation="",
+    evaluations=(),
     command="",
     tables=tables,
     figures={"": Drawing(draw, "Effects of single choices and of recipes, with intervals", together=True)},

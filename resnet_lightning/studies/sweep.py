@@ -82,7 +82,7 @@ def sweep(study: Study, experiments: Sequence[str], options: jsonargparse.Namesp
         title=title,
         section="",
         experiments=experiments,
-        evaluation="",
+        evaluations=(),
         command="",
         tables=partial(tables, swept.name),
         figures={"": Drawing(partial(draw, swept.name), f"Test errors by {swept.name}", together=True)},

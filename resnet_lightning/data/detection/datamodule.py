@@ -33,7 +33,8 @@ class DetectionDataModule(LightningDataModule):
         test_images: only the first so many of those that are tested.
         flip: whether half of the training images are mirrored.
         keep_difficult: whether difficult objects are trained on.
-        evaluation: what `test` counts: boxes, as they are found, or refined ones, with box voting (appendix B).
+        evaluation: what `test` counts: boxes, as they are found; refined ones, with box voting; or those of regions at
+            several scales, refined too (appendix B).
         workers: processes that decode; by default one beside a CPU that trains, and as many as there are cores for
             each GPU.
         seed: of order and flips; the command line sets it from seed_everything.
@@ -52,7 +53,7 @@ class DetectionDataModule(LightningDataModule):
         test_images: int | None = None,
         flip: bool = True,
         keep_difficult: bool = False,
-        evaluation: Literal["boxes", "refined"] = "boxes",
+        evaluation: Literal["boxes", "refined", "multi_scale"] = "boxes",
         workers: int | None = None,
         seed: int = 0,
     ) -> None:

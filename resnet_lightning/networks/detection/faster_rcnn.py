@@ -4,10 +4,10 @@ Made of torchvision's parts. What differs from the paper is in docs/detection.md
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.rpn import RegionProposalNetwork
@@ -16,6 +16,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from resnet_lightning.errors import BadInput
 from resnet_lightning.networks import inspection
 from resnet_lightning.networks.detection.fixed import fix_batch_norm, fix_stages
+from resnet_lightning.networks.detection.pyramid import detect_at_scales
 from resnet_lightning.networks.detection.regions import (
     STRIDE,
     Proposing,
@@ -49,7 +50,12 @@ class FasterRCNN(GeneralizedRCNN):  # type: ignore[misc]
         overlap: intersection over union above which the lower of two detections of a class is left out.
         detections: kept of an image at most.
         smallest_proposal: sides of proposals in pixels, below which they are left out.
+        context: whether regions are classified and moved by the whole image too (appendix B).
+
+    Where `several_scales` is set, regions are seen at two of five scales when tested (appendix B).
     """
+
+    several_scales = False
 
     def __init__(
         self,
@@ -66,6 +72,7 @@ class FasterRCNN(GeneralizedRCNN):  # type: ignore[misc]
         overlap: float = 0.3,
         detections: int = 100,
         smallest_proposal: float = 16.0,
+        context: bool = False,
     ) -> None:
         if num_classes < 2:
             raise BadInput(f"num_classes {num_classes}: expected the background and at least one class")
@@ -94,7 +101,7 @@ class FasterRCNN(GeneralizedRCNN):  # type: ignore[misc]
         heads = Regions(
             RegionAlign(side) if pooling == "align" else RegionPool(side),
             head,
-            SiblingLayers(width, num_classes),
+            SiblingLayers(width * (1 + context), num_classes),
             fg_iou_thresh=0.5,
             bg_iou_thresh=0.5,
             batch_size_per_image=regions,
@@ -104,13 +111,14 @@ class FasterRCNN(GeneralizedRCNN):  # type: ignore[misc]
             nms_thresh=overlap,
             detections_per_img=detections,
         )
+        heads.context = context
         transform = GeneralizedRCNNTransform(min_size, max_size, [], [], size_divisible=STRIDE)
         super().__init__(body, rpn, heads, transform)
         fix_stages(body, fixed_stages)
         self.normalise_by(torch.tensor(CHANNEL_MEAN), torch.tensor(CHANNEL_STD))
         self.num_classes, self.side = num_classes, side
         self.backbone_name = inspection.name(backbone)
-        self.name = f"{self.backbone_name} Faster R-CNN"
+        self.name = f"{self.backbone_name} Faster R-CNN{' with context' * context}"
         about = inspection.about(backbone)
         self.family, self.depth, self.shortcut = about["family"], about["depth"], about["shortcut"]
         own = {id(tensor): name for name, tensor in self.state_dict(keep_vars=True).items()}
@@ -119,7 +127,12 @@ class FasterRCNN(GeneralizedRCNN):  # type: ignore[misc]
         self.taken_over = {name: ours for name, ours in theirs.items() if ours}
         self.left_out = frozenset(theirs.keys() - self.taken_over.keys())
 
-    def normalise_by(self, mean: torch.Tensor, std: torch.Tensor) -> None:
+    def forward(self, images: list[Tensor], targets: list[dict[str, Tensor]] | None = None) -> Any:
+        if self.several_scales and not self.training:
+            return detect_at_scales(self, images)
+        return super().forward(images, targets)
+
+    def normalise_by(self, mean: Tensor, std: Tensor) -> None:
         """Channels' mean and standard deviation [3], as the backbone was trained; they travel with the weights."""
         for name, values in (("image_mean", mean), ("image_std", std)):
             delattr(self.transform, name)  # a list, as torchvision makes it

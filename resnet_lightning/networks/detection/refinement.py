@@ -1,5 +1,6 @@
 """Box refinement and box voting, by which the paper improves a trained detector when it is tested (appendix B)."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -8,9 +9,13 @@ from torchvision.ops import batched_nms, box_iou, clip_boxes_to_image, remove_sm
 
 VOTING_OVERLAP = 0.5  # of boxes that vote for one another (Gidaris and Komodakis, 2015)
 
+Vectors = Callable[
+    [list[Tensor]], Tensor
+]  # of regions [R, 4] of each image, what the sibling layers see, [all R, width]
+
 
 def refined(
-    heads: Any, features: dict[str, Tensor], proposals: list[Tensor], image_shapes: list[tuple[int, int]]
+    heads: Any, vectors: Vectors, proposals: list[Tensor], image_shapes: list[tuple[int, int]]
 ) -> list[dict[str, Tensor]]:
     """The detections of each image: regions are pooled anew from the moved boxes, and both rounds answer together.
 
@@ -19,16 +24,16 @@ def refined(
     paper does not say from which is pooled. Here it is that of the object with the highest score.
 
     Args:
-        heads: torchvision's RoIHeads, which pool, classify and move regions.
-        features: by name [B, C, H, W].
+        heads: torchvision's RoIHeads, which classify and move regions.
+        vectors: pools regions, and what comes between that and the sibling layers.
         proposals: of each image [R, 4], in its pixels after resizing.
         image_shapes: height and width of each image.
     """
-    once = _answers(heads, features, proposals, image_shapes)
+    once = _answers(heads, vectors, proposals, image_shapes)
     best = [
         boxes[torch.arange(len(boxes), device=boxes.device), scores.argmax(1)] for boxes, scores in once
     ]  # the background has no column
-    twice = _answers(heads, features, best, image_shapes)
+    twice = _answers(heads, vectors, best, image_shapes)
     return [
         _detections(heads, *(torch.cat(both) for both in zip(*pair, strict=True)))
         for pair in zip(once, twice, strict=True)
@@ -36,10 +41,10 @@ def refined(
 
 
 def _answers(
-    heads: Any, features: dict[str, Tensor], regions: list[Tensor], image_shapes: list[tuple[int, int]]
+    heads: Any, vectors: Vectors, regions: list[Tensor], image_shapes: list[tuple[int, int]]
 ) -> list[tuple[Tensor, Tensor]]:
     """Boxes [R, classes, 4] and scores [R, classes] of each image, without the background."""
-    logits, moves = heads.box_predictor(heads.box_head(heads.box_roi_pool(features, regions, image_shapes)))
+    logits, moves = heads.box_predictor(vectors(regions))
     counts = [len(own) for own in regions]
     boxes = heads.box_coder.decode(moves, regions).split(counts)
     scores = logits.softmax(-1).split(counts)

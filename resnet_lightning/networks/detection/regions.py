@@ -1,5 +1,6 @@
 """Fast R-CNN's part of the detector: regions are pooled, classified, and their boxes moved (section 4.3)."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RPNHead
 from torchvision.ops import MultiScaleRoIAlign, RoIPool
 
-from resnet_lightning.networks.detection.refinement import refined
+from resnet_lightning.networks.detection.refinement import Vectors, refined
 
 STRIDE = 16  # pixels of an image between two places of the features
 
@@ -58,9 +59,11 @@ class Proposing(RPNHead):  # type: ignore[misc]
 class Regions(RoIHeads):  # type: ignore[misc]
     """torchvision's RoIHeads with the loss of Fast R-CNN, which torchvision's has with a beta of 1/9.
 
-    Where `refines` is set, boxes are refined and vote when tested.
+    Where `context` is set, each region's vector is joined by that of the whole image; where `refines` is set, boxes
+    are refined and vote when tested (appendix B).
     """
 
+    context = False
     refines = False
 
     def forward(
@@ -70,13 +73,36 @@ class Regions(RoIHeads):  # type: ignore[misc]
         image_shapes: list[tuple[int, int]],
         targets: list[dict[str, Tensor]] | None = None,
     ) -> Any:
-        if not self.training and self.refines:
-            return refined(self, features, proposals, image_shapes), {}
+        vectors = partial(self.vectors, features, image_shapes)
         if not self.training:
-            return super().forward(features, proposals, image_shapes)
+            return self.detect(vectors, proposals, image_shapes), {}
         proposals, _, labels, moves = self.select_training_samples(proposals, targets)
-        scores, moved = self.box_predictor(self.box_head(self.box_roi_pool(features, proposals, image_shapes)))
+        scores, moved = self.box_predictor(vectors(proposals))
         return [], region_losses(scores, moved, torch.cat(labels), torch.cat(moves))
+
+    def vectors(
+        self, features: dict[str, Tensor], image_shapes: list[tuple[int, int]], regions: list[Tensor]
+    ) -> Tensor:
+        """What the sibling layers see of each image's regions [R, 4], all of them together [R, width].
+
+        Context is the vector of the image as a whole, pooled and fed into the same layers as a region is.
+        """
+        own: Tensor = self.box_head(self.box_roi_pool(features, regions, image_shapes))
+        if not self.context:
+            return own
+        whole = [boxes.new_tensor([[0, 0, w, h]]) for boxes, (h, w) in zip(regions, image_shapes, strict=True)]
+        around: Tensor = self.box_head(self.box_roi_pool(features, whole, image_shapes))
+        counts = torch.tensor([len(boxes) for boxes in regions], device=around.device)
+        return torch.cat([own, around.repeat_interleave(counts, 0, output_size=len(own))], 1)
+
+    def detect(
+        self, vectors: Vectors, proposals: list[Tensor], image_shapes: list[tuple[int, int]]
+    ) -> list[dict[str, Tensor]]:
+        """Boxes, labels and scores of each image; see refined."""
+        if self.refines:
+            return refined(self, vectors, proposals, image_shapes)
+        found = self.postprocess_detections(*self.box_predictor(vectors(proposals)), proposals, image_shapes)
+        return [dict(zip(("boxes", "scores", "labels"), each, strict=True)) for each in zip(*found, strict=True)]
 
 
 def region_losses(scores: Tensor, moved: Tensor, labels: Tensor, moves: Tensor) -> dict[str, Tensor]:

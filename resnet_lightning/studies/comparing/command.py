@@ -73,7 +73,7 @@ def compare(options: jsonargparse.Namespace) -> bool:
             title=words,
             section="",
             experiments=experiments,
-            evaluation="",
+            evaluations=(),
             command="",
             tables=partial(tables, words, settings, macs),
             figures={"": Drawing(partial(draw, list(settings)), "Test errors by seed, and curves", together=True)},

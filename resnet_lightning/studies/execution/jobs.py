@@ -247,11 +247,11 @@ def begun_with(experiment: str, weights: str) -> list[str]:
     return [f"--model.pretrained={found[0]}", *stride]
 
 
-def list_evaluations(runs: Sequence[Job], evaluation: str, command: str, data: str | None) -> list[Job]:
-    """The evaluation of the last checkpoint of every finished run.
+def list_evaluations(runs: Sequence[Job], evaluations: Sequence[str], command: str, data: str | None) -> list[Job]:
+    """The evaluations of the last checkpoint of every finished run.
 
     Args:
-        evaluation: center, ten_crop or multi_scale.
+        evaluations: some of center, ten_crop, multi_scale and refined.
         command: test, predict or lesions.
         data: the folder of the data; None leaves it to the run.
     """
@@ -261,12 +261,17 @@ def list_evaluations(runs: Sequence[Job], evaluation: str, command: str, data: s
         if run.outcome() == "finished" and checkpoint:
             arguments = [f"--config={run.folder / 'config.yaml'}", f"--ckpt_path={checkpoint}"]
             arguments += [f"--data.root={data}"] * bool(data)
-            jobs.append(evaluation_job(run.folder, arguments, evaluation, command))
+            jobs += [evaluation_job(run.folder, arguments, evaluation, command) for evaluation in evaluations]
     return jobs
 
 
 def list_weights(
-    experiments: Sequence[str], weights: str, evaluation: str, command: str, data: str | None, overlays: Sequence[str]
+    experiments: Sequence[str],
+    weights: str,
+    evaluations: Sequence[str],
+    command: str,
+    data: str | None,
+    overlays: Sequence[str],
 ) -> list[Job]:
     """The evaluation of torchvision's weight files in a folder, for the experiments of whose networks there are any.
 
@@ -284,7 +289,8 @@ def list_weights(
                 arguments.append("--model.network.init_args.stride_in=3x3")
             named, changes = describe(arguments)
             folder = run_folder(named, [*changes, f"weights={path.stem}"], 0)
-            jobs.append(evaluation_job(folder, [*arguments, f"--ckpt_path={path}"], evaluation, command))
+            arguments.append(f"--ckpt_path={path}")
+            jobs += [evaluation_job(folder, arguments, evaluation, command) for evaluation in evaluations]
     if not jobs:
         expected = ", ".join(f"{name}-*.pth" for name in names.values()) or "no networks of torchvision in this study"
         raise BadInput(f"WEIGHTS={weights}: no weight files of this study's networks in that folder ({expected})")

@@ -34,9 +34,9 @@ def complete(chosen: Study, experiments: Sequence[str], options: jsonargparse.Na
     whole = True
     detectors = any(experiment in BACKBONES for experiment in experiments)  # begin with weights, and train
     if options.weights and not detectors:
-        if not chosen.evaluation:
+        if not chosen.evaluations:
             raise BadInput(f"WEIGHTS={options.weights}: {options.name} tests no networks, so weights are of no use")
-        how = (chosen.evaluation, chosen.command)
+        how = (chosen.evaluations, chosen.command)
         jobs = list_weights(experiments, options.weights, *how, options.data, options["with"])
         whole = carry_out(jobs, options)
     elif experiments:
@@ -50,9 +50,9 @@ def complete(chosen: Study, experiments: Sequence[str], options: jsonargparse.Na
             weights=options.weights,
         )
         whole = carry_out(jobs, options, check=True)
-        if chosen.evaluation:
-            evaluations = list_evaluations(jobs, chosen.evaluation, chosen.command, options.data)
-            whole = carry_out(evaluations, options) and whole
+        if chosen.evaluations:
+            tests = list_evaluations(jobs, chosen.evaluations, chosen.command, options.data)
+            whole = carry_out(tests, options) and whole
     if not options.print:
         report(options.name)
     return whole

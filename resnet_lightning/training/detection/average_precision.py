@@ -7,6 +7,7 @@ from resnet_lightning.errors import BadInput
 from resnet_lightning.training.detection.coco_ap import coco_ap
 from resnet_lightning.training.detection.voc_ap import Curve, curves, mean_ap
 
+IMPROVED = ("refined", "multi_scale")  # evaluations of appendix B; the second adds to the first, as in Table 9
 METRICS = ("voc07", "voc", "coco")  # 11 points, area, and COCO's
 
 

@@ -13,7 +13,7 @@ from resnet_lightning.errors import BadInput
 from resnet_lightning.networks import inspection
 from resnet_lightning.networks.detection import FasterRCNN
 from resnet_lightning.schedules import Schedule
-from resnet_lightning.training.detection.average_precision import Measured, measure, metric_of
+from resnet_lightning.training.detection.average_precision import IMPROVED, Measured, measure, metric_of
 from resnet_lightning.training.detection.initialisation import calibrate, take_over
 from resnet_lightning.training.module import NetworkModule, Window
 from resnet_lightning.training.weights import Pretrained
@@ -79,10 +79,8 @@ class Detector(NetworkModule):
     def try_out(self, data: Any, classes: int | None) -> None:
         """Raises BadInput for data that are no images with boxes, or of another number of classes."""
         metric_of(data)
-        if evaluation(data) == "refined":
-            raise BadInput(
-                "data.evaluation refined: a run is tested without it; `test` refines the boxes of a checkpoint"
-            )
+        if (how := evaluation(data)) in IMPROVED:
+            raise BadInput(f"data.evaluation {how}: a run is tested without it; `test` tests a checkpoint so")
         if data.num_classes != self.network.num_classes:
             raise BadInput(
                 f"num_classes {self.network.num_classes}: the data has {data.num_classes - 1} classes and the "
@@ -126,7 +124,9 @@ class Detector(NetworkModule):
 
     def on_test_start(self) -> None:
         self.pictures = []
-        self.network.roi_heads.refines = evaluation(self.trainer.datamodule) == "refined"  # type: ignore[attr-defined]
+        how = evaluation(self.trainer.datamodule)  # type: ignore[attr-defined]
+        self.network.roi_heads.refines = how in IMPROVED
+        self.network.several_scales = how == "multi_scale"
 
     def detect(self, batch: Batch, name: str) -> list[tuple[Boxes, Boxes]]:
         """Adds what is in some images, none even, and what is found in them, to a set's."""

@@ -1,5 +1,8 @@
 """The detectors against their counts, torchvision's losses, and what the paper says of their halves (appendix A)."""
 
+from functools import partial
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -9,7 +12,7 @@ from torchvision.ops import box_iou
 
 from resnet_lightning.errors import BadInput
 from resnet_lightning.networks import cifar_resnet, imagenet_resnet, vgg16
-from resnet_lightning.networks.detection import FasterRCNN, refinement
+from resnet_lightning.networks.detection import FasterRCNN, pyramid, refinement
 from resnet_lightning.networks.detection.fixed import is_untouched, measuring
 from resnet_lightning.networks.detection.refinement import voted
 from resnet_lightning.networks.detection.regions import region_losses
@@ -103,24 +106,88 @@ def test_voting_is_a_weighted_mean_of_near_boxes_of_the_class() -> None:
         assert torch.allclose(box, total / weight)
 
 
-def test_one_round_of_refinement_has_torchvisions_scores_and_two_have_others() -> None:
-    network = FasterRCNN(imagenet_resnet(18, "A"), 4, min_size=64, max_size=96, proposals=30, score_threshold=0.2)
-    heads, images = network.roi_heads, torch.rand(2, 3, 64, 80)
+def tried(**settings: Any) -> tuple[FasterRCNN, torch.Tensor]:
+    """A small detector with measured statistics, ready to test, and two images."""
+    network = FasterRCNN(
+        imagenet_resnet(18, "A"), 4, min_size=64, max_size=96, proposals=30, score_threshold=0.2, **settings
+    )
+    images = torch.rand(2, 3, 64, 80)
     with measuring(network), torch.no_grad():
         network([*images], [{"boxes": torch.tensor([[5.0, 5, 40, 40]]), "labels": torch.tensor([1])}] * 2)
-        network.eval()
-        given = (
-            {"0": network.backbone(images)},
-            [torch.tensor([[0.0, 0, 60, 40], [10, 10, 50, 60]])] * 2,
-            [(64, 80)] * 2,
-        )
-        expected, _ = heads(*given)
-        once = [refinement._detections(heads, *own) for own in refinement._answers(heads, *given)]
+    return network.eval(), images
+
+
+REGIONS = [torch.tensor([[0.0, 0, 60, 40], [10, 10, 50, 60]]), torch.tensor([[30.0, 20, 36, 25]])]
+SHAPES = [(64, 80)] * 2
+
+
+def test_one_round_of_refinement_has_torchvisions_scores_and_two_have_others() -> None:
+    network, images = tried()
+    heads = network.roi_heads
+    with torch.no_grad():
+        given = ({"0": network.backbone(images)}, REGIONS, SHAPES)
+        expected, _ = super(type(heads), heads).forward(*given)
+        vectors = partial(heads.vectors, given[0], SHAPES)
+        once = [refinement._detections(heads, *own) for own in refinement._answers(heads, vectors, *given[1:])]
         heads.refines = True
         twice, _ = heads(*given)
-    for ours, theirs, both in zip(once, expected, twice, strict=True):
+    for ours, theirs in zip(once, expected, strict=True):
         assert torch.equal(ours["scores"], theirs["scores"]) and torch.equal(ours["labels"], theirs["labels"])
-        assert not torch.equal(both["scores"], theirs["scores"])
+    assert not torch.equal(twice[0]["scores"], expected[0]["scores"])
+
+
+def test_context_is_the_vector_of_the_whole_image_beside_each_regions() -> None:
+    network, images = tried(context=True)
+    assert network.name == "ResNet-18 Faster R-CNN with context"
+    heads = network.roi_heads
+    with torch.no_grad():
+        features = {"0": network.backbone(images)}
+        found = heads.vectors(features, SHAPES, REGIONS)
+        for place, (image, region) in enumerate([(0, 0), (0, 1), (1, 0)]):
+            for half, box in zip(
+                found[place].chunk(2), (REGIONS[image][region], torch.tensor([0.0, 0, 80, 64])), strict=True
+            ):
+                alone = {"0": features["0"][image, None]}
+                pooled = heads.box_roi_pool(alone, [box[None]], SHAPES[:1])
+                assert torch.allclose(half, heads.box_head(pooled)[0], atol=1e-5)
+        assert heads.vectors(features, SHAPES, [torch.empty(0, 4)] * 2).shape == (0, 1024)
+        assert len(network([*images])) == 2
+
+
+@pytest.mark.parametrize("pooling", ["pool", "align"])
+def test_a_region_is_seen_at_the_two_scales_around_its_best(pooling: str) -> None:
+    network, images = tried(pooling=pooling)
+    heads = network.roi_heads
+    # Best at 24 pixels: the first at the first two of five scales, the last at the last two.
+    assert [pyramid.lower_level(boxes, 24.0).tolist() for boxes in REGIONS] == [[0, 0], [3]]
+    sizes = [round(64 * share) for share in (1 / 3, 2 / 3, 1, 4 / 3, 5 / 3)]
+    with torch.no_grad():
+        levels = [pyramid.level(network, [*images], share, SHAPES) for share in pyramid.SHARES]
+        found = pyramid.vectors_at_two_scales(heads, levels, 24.0, REGIONS)
+        for place, (image, region, lower) in enumerate([(0, 0, 0), (0, 1, 0), (1, 0, 3)]):
+            both = []
+            for size in sizes[lower : lower + 2]:
+                network.transform.min_size, network.transform.max_size = (size,), 1000
+                resized, _ = network.transform([images[image]])
+                height, width = resized.image_sizes[0]
+                box = REGIONS[image][region] * torch.tensor([width / 80, height / 64, width / 80, height / 64])
+                features = {"0": network.backbone(resized.tensors)}
+                both.append(heads.box_head(heads.box_roi_pool(features, [box[None]], [(height, width)]))[0])
+            assert torch.allclose(found[place], both[0].maximum(both[1]), atol=1e-5)
+
+
+def test_scales_that_are_all_the_usual_one_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, images = tried()
+    network.roi_heads.refines = True
+    with torch.no_grad():
+        expected = network([*images])
+        network.several_scales = True
+        other = network([*images])
+        monkeypatch.setattr(pyramid, "SHARES", (1.0,) * 5)
+        found = network([*images])
+    for ours, theirs, several in zip(found, expected, other, strict=True):
+        assert all(torch.equal(ours[name], theirs[name]) for name in ("boxes", "scores", "labels"))
+        assert not torch.equal(several["scores"], theirs["scores"])
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from processes import Forked, run, wait_for
 from small_networks import CLASSIFICATION, DETECTION, SOURCE
 
 from resnet_lightning.cli import main
-from resnet_lightning.networks.detection import FasterRCNN, regions
+from resnet_lightning.networks.detection import FasterRCNN, pyramid, regions
+from resnet_lightning.networks.detection.pyramid import level
 from resnet_lightning.networks.detection.refinement import refined
 
 LOSSES = ("loss_classifier", "loss_box_reg", "loss_objectness", "loss_rpn_box_reg")
@@ -112,16 +113,23 @@ def test_boxes_are_refined_by_test_alone(
     measured = json.loads((run / "test-refined.json").read_text())
     assert measured["images"] == sum(images) == 7
     assert (run / "detections.json").read_bytes() == before
+    levels: list[float] = []
+    monkeypatch.setattr(pyramid, "level", lambda *given: (levels.append(given[2]), level(*given))[1])
+    main(["test", f"--config={run / 'config.yaml'}", checkpoint, "--data.evaluation=multi_scale"])
+    assert json.loads((run / "test-multi_scale.json").read_text())["images"] == 7
+    assert sum(images) == 14 and sorted(levels) == sorted(pyramid.SHARES * (len(levels) // 5)) and levels
     assert "data.evaluation refined: a run is tested" in refused(
         "fit", *DETECTION, "--data.evaluation=refined", "--run=r"
     )
 
 
-def test_table_9_has_a_row_for_refined_boxes(place: Path) -> None:
+def test_table_9_has_a_row_for_each_improvement(place: Path) -> None:
     main(["report", "table9"])
     text = Path("reports/table9.md").read_text()
     assert "| ResNet-101 Faster R-CNN | – | 48.4 | – | 27.2 |" in text
     assert "| ResNet-101 Faster R-CNN +box refinement | – | 49.9 | – | 29.9 |" in text
+    everything = "ResNet-101 Faster R-CNN with context +box refinement +multi-scale testing"
+    assert f"| {everything} | – | 53.8 | – | 32.5 |" in text
 
 
 def test_from_scratch_it_is_said_and_statistics_are_measured(place: Path) -> None:
