@@ -81,8 +81,9 @@ def detector_table(network: Any) -> Table:
     regions = network.rpn.eval().post_nms_top_n()
     body = count_parts(nn.Sequential(network.backbone).eval(), (1, 3, height, width))["0"]
     proposing = count_parts(nn.Sequential(OnOneMap(network.rpn.head)), (1, *body.output))["0"]
-    head = count_parts(nn.Sequential(heads.box_head).eval(), (regions, body.output[0], network.side, network.side))["0"]
-    last = count_parts(nn.Sequential(heads.box_predictor), (regions, *head.output))["0"]
+    pooled = (regions + heads.context, body.output[0], network.side, network.side)  # and the whole image
+    head = count_parts(nn.Sequential(heads.box_head).eval(), pooled)["0"]
+    last = count_parts(nn.Sequential(heads.box_predictor), (regions, heads.box_predictor.cls_score.in_features))["0"]
     parts = {"shared body": body, "proposals": proposing, "head of the regions": head, "sibling layers": last}
     modules = (network.backbone, network.rpn, heads.box_head, heads.box_predictor)
     trained = [sum(p.numel() for p in module.parameters() if p.requires_grad) for module in modules]

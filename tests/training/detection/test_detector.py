@@ -133,8 +133,8 @@ def test_table_9_has_a_row_for_each_improvement(place: Path) -> None:
 
 
 def test_from_scratch_it_is_said_and_statistics_are_measured(place: Path) -> None:
-    main(["fit", *DETECTION, *SCRATCH, "--trainer.max_steps=2", "--run=scratch"])
-    assert result("scratch")["network"] == "small-64 Faster R-CNN from scratch"
+    main(["fit", *DETECTION, *SCRATCH, "--model.network.context=true", "--trainer.max_steps=2", "--run=scratch"])
+    assert result("scratch")["network"] == "small-64 Faster R-CNN with context from scratch"
     assert weights("scratch", 2)["network.backbone.conv1.bn1.running_mean"].abs().max() > 0
 
 
@@ -218,3 +218,5 @@ def test_summary_counts_the_parts_of_a_detector(place: Path, capsys: pytest.Capt
     rows = {line.split("  ")[0].strip(): line.split() for line in capsys.readouterr().out.splitlines() if "," in line}
     assert {"shared body", "proposals", "head of the regions", "sibling layers", "total"} <= rows.keys()
     assert rows["sibling layers"][2] == f"{21 * 5 * 65:,}"  # of 64 numbers and a bias
+    main(["summary", *DETECTION[:-3], "--model.network.context=true"])
+    assert f"{21 * 5 * 129:,}" in capsys.readouterr().out
