@@ -20,7 +20,6 @@ from resnet_lightning.networks.detection.pyramid import detect_at_scales
 from resnet_lightning.networks.detection.regions import (
     STRIDE,
     Proposing,
-    RegionAlign,
     RegionPool,
     Regions,
     SiblingLayers,
@@ -99,7 +98,7 @@ class FasterRCNN(GeneralizedRCNN):  # type: ignore[misc]
         )
         rpn.min_size = smallest_proposal
         heads = Regions(
-            RegionAlign(side) if pooling == "align" else RegionPool(side),
+            RegionPool(side, aligned=pooling == "align"),
             head,
             SiblingLayers(width * (1 + context), num_classes),
             fg_iou_thresh=0.5,

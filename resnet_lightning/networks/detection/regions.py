@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RPNHead
-from torchvision.ops import MultiScaleRoIAlign, RoIPool
+from torchvision.ops import RoIAlign, RoIPool
 
 from resnet_lightning.networks.detection.refinement import Vectors, refined
 
@@ -17,21 +17,17 @@ STRIDE = 16  # pixels of an image between two places of the features
 
 
 class RegionPool(nn.Module):
-    """RoI max pooling (Girshick, 2015) with the interface of MultiScaleRoIAlign, which is the modern choice."""
+    """RoI max pooling (Girshick, 2015), or RoIAlign, bilinear interpolation in place of rounding (He et al., 2017).
 
-    def __init__(self, side: int) -> None:
+    MultiScaleRoIAlign, whose interface this has, guesses the stride from the images' sizes, and errs for small ones.
+    """
+
+    def __init__(self, side: int, aligned: bool) -> None:
         super().__init__()
-        self.pool = RoIPool(side, 1 / STRIDE)
+        self.pool = RoIAlign(side, 1 / STRIDE, sampling_ratio=2) if aligned else RoIPool(side, 1 / STRIDE)
 
     def forward(self, features: dict[str, Tensor], boxes: list[Tensor], _: list[tuple[int, int]]) -> Tensor:
         return self.pool(features["0"], boxes)  # type: ignore[no-any-return]
-
-
-class RegionAlign(MultiScaleRoIAlign):  # type: ignore[misc]
-    """RoIAlign (He et al., 2017): bilinear interpolation in place of rounding."""
-
-    def __init__(self, side: int) -> None:
-        super().__init__(["0"], side, sampling_ratio=2)
 
 
 class SiblingLayers(FastRCNNPredictor):  # type: ignore[misc]
