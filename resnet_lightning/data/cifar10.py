@@ -4,6 +4,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from urllib.error import URLError
 
@@ -124,8 +125,9 @@ class CIFAR10(InMemoryDataModule):
         try:
             Official(str(self.root), download=True)
         except (URLError, OSError, RuntimeError) as error:
-            if str(self.root) == DEFAULT_ROOT and not any(self.root.iterdir()):
-                self.root.rmdir()  # it was made for the archive
+            if str(self.root) == DEFAULT_ROOT:
+                with suppress(OSError):  # there is something in it
+                    self.root.rmdir()
             raise BadInput(
                 f"CIFAR-10 could not be fetched from {Official.url} ({error}): put {Official.filename}, or class "
                 f"folders train/<class>/ and test/<class>/, into {self.root}"

@@ -7,7 +7,8 @@ title           what a table says that the numbers were measured on; by default 
 batch_size      images of one training batch over all devices; by default that of the training loader
 image_size      pixels on each side; only `summary` needs it
 size(name)      number of images in train, val or test, 0 where there is no such set; by default what the loaders say
-evaluation      what `test` and `predict` look at: center (the default), ten_crop or multi_scale
+evaluation      what `test` and `predict` look at: center (the default), ten_crop or multi_scale; of boxes see
+                data/detection
 damaged_images  how many images were left out so far because they could not be read; by default none
 predicted       bool [N]: images that `predict` need not look at again; set from outside
 facts(settings) what follows from the data, before anything is made: see Facts; by default nothing does

@@ -1,7 +1,7 @@
 """The life of a training run: locked, begun or taken up again, trained to its last iteration, and given a result."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +47,7 @@ def fit(run: PreparedRun, track: Callable[[PreparedRun], Tracker] | None = None)
         try_out(run)
         return
     if over := look_into_folder(run):
-        known = f"{run.folder} is {over['state']} already: --run names another folder for another try"
-        if over["state"] == "diverged":  # the call before did not succeed, so this one does not
-            raise EndedEarly(known)
-        print(known)
+        say_how_it_ended(f"{run.folder} is {over['state']} already: --run names another folder for another try", over)
         return
     record = RunRecord(run.folder, run.identity | {"as_shipped": is_as_shipped(run)}, run.text)
     tracker = track(run) if track and run.config.trainer.logger is not False else None
@@ -60,7 +57,7 @@ def fit(run: PreparedRun, track: Callable[[PreparedRun], Tracker] | None = None)
     make_folder(run.folder / "checkpoints")
     with interruptible(), locked(run.folder / "result.json", trainer.is_global_zero):
         if over := read_json(run.folder / "result.json"):
-            print(f"{run.folder} is {over['state']} by now")
+            say_how_it_ended(f"{run.folder} is {over['state']} by now", over)
             return
         start = begin(run, trainer)
         try:
@@ -74,6 +71,13 @@ def fit(run: PreparedRun, track: Callable[[PreparedRun], Tracker] | None = None)
         finally:
             if tracker:
                 tracker.close()
+
+
+def say_how_it_ended(words: str, result: Mapping[str, Any]) -> None:
+    """Raises EndedEarly for a run that has diverged: that call did not succeed, and so this one does not."""
+    if result["state"] == "diverged":
+        raise EndedEarly(words)
+    print(words)
 
 
 def try_out(run: PreparedRun) -> None:

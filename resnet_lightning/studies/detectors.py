@@ -50,7 +50,7 @@ def row(setting: Setting, name: str, own: Sequence[Run], published: Published) -
         cells[f"{words} %"] = measured_last(own, f"test/{measure}")
         if not of:
             continue
-        cells[f"Published {words} %"] = f"{of[name]:.1f}" if name in of else NOTHING
+        cells[f"Published {words} %"] = f"{of[name]:.1f}" if name in of and setting.papers else NOTHING
         values = last_values(own, f"test/{measure}")
         compared = setting.full and values and name in of
         cells[f"{words}, ours − paper's"] = f"{sum(values) / len(values) - of[name]:+.1f}" if compared else NOTHING

@@ -12,7 +12,7 @@ from resnet_lightning.studies.detectors import WORDS, detector
 
 MEASURES = ("mAP50", "mAP")  # in the paper's order
 BOXES = "boxes"  # as they are found
-ADDED = {BOXES: "", "refined": " +box refinement", "multi_scale": " +box refinement +multi-scale testing"}
+TESTED = {BOXES: NOTHING, "refined": "box refinement", "multi_scale": "box refinement, multi-scale testing"}
 
 
 def tables(runs: Sequence[Run]) -> list[Table]:
@@ -28,9 +28,10 @@ def tables(runs: Sequence[Run]) -> list[Table]:
     }
 
     def rows(setting: Setting, networks: Networks) -> tuple[Rows, Sequence[str]]:
-        measured = [(name, how) for name in networks for how in ADDED]
+        measured = [(name, how) for name in networks for how in TESTED]
         keys = dict.fromkeys([*(theirs if setting.full else ()), *measured])
-        found = [_row(name, networks.get(name, ()), how, theirs.get((name, how))) for name, how in keys]
+        known = theirs if setting.papers else {}
+        found = [_row(name, networks.get(name, ()), how, known.get((name, how))) for name, how in keys]
         return found, (
             "Published: He et al. (2015), Table 9, the validation set. The ensemble, tested on images whose answers "
             "are not public, is not built here.",
@@ -40,7 +41,7 @@ def tables(runs: Sequence[Run]) -> list[Table]:
 
 
 def _row(name: str, own: Sequence[Run], how: str, published: Sequence[float | None] | None) -> dict[str, str]:
-    cells = {"Network": f"{name}{ADDED[how]}"}
+    cells = {"Network": name, "Tested with": TESTED[how]}
     for measure, theirs in zip(MEASURES, published or (None, None), strict=False):
         ours = measured_last(own, f"test/{measure}") if how == BOXES else evaluated(own, how, measure)
         cells[f"{WORDS[measure]} %"] = ours

@@ -209,7 +209,7 @@ def test_a_failed_download_says_where_the_data_goes(tmp_path: Path, official: tu
     assert (tmp_path / "empty").is_dir()
 
 
-def test_a_failed_download_leaves_no_folder_that_nobody_made(
+def test_a_failed_download_leaves_no_empty_folder(
     tmp_path: Path, official: tuple[Path, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -7,6 +7,7 @@ import pytest
 from conftest import PAPER, REPOSITORY
 
 from resnet_lightning.runs.command_line import prepare
+from resnet_lightning.runs.experiments import shipped_settings
 
 EXPERIMENTS = REPOSITORY / "experiments"
 
@@ -104,3 +105,10 @@ def test_overlays_of_detection_fit(experiment: str, overlays: list[str], monkeyp
     monkeypatch.chdir(REPOSITORY)
     files = ("base", experiment, *overlays)
     assert prepare([f"--config=experiments/detection/{name}.yaml" for name in files]).changes == overlays
+
+
+def test_the_detector_with_context_differs_by_that_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    plain, context = (shipped_settings(f"detection/coco/{name}") for name in ("resnet101", "resnet101_context"))
+    assert dict(context.items() - plain.items()) == {"model.network.init_args.context": True}
+    assert plain.keys() <= context.keys()

@@ -178,5 +178,6 @@ def test_an_experiment_may_write_numbers_as_the_command_line_reads_them(
     for name in ("base", "resnet20"):
         text = (REPOSITORY / f"experiments/digits/{name}.yaml").read_text(encoding="utf-8")
         Path(f"experiments/mine/{name}.yaml").write_text(text.replace("lr: 0.1", "lr: 1e-1"), encoding="utf-8")
+    assert "1e-1" in Path("experiments/mine/base.yaml").read_text(encoding="utf-8")
     files = [f"--config=experiments/mine/{name}.yaml" for name in ("base", "resnet20")]
     assert is_shipped(prepare(files).text, "mine/resnet20")

@@ -22,7 +22,7 @@ def test_every_file_of_a_study_is_in_the_list_and_its_experiments_are_files() ->
     for name in STUDIES:
         study = find_study(name)
         assert all((REPOSITORY / "experiments" / f"{experiment}.yaml").is_file() for experiment in study.experiments)
-        assert bool(study.evaluation) == bool(study.command)
+        assert bool(study.evaluations) == bool(study.command)
     assert TORCHVISION.keys() <= {*find_study("table3").experiments}
 
 

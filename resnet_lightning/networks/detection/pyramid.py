@@ -37,8 +37,10 @@ def detect_at_scales(network: Any, images: list[Tensor]) -> Any:
         network: the detector.
     """
     resized, _ = network.transform(images)
-    proposals, _ = network.rpn(resized, {"0": network.backbone(resized.tensors)})
-    levels = [level(network, images, share, resized.image_sizes) for share in SHARES]
+    features = {"0": network.backbone(resized.tensors)}
+    proposals, _ = network.rpn(resized, features)
+    usual = Level(features, resized.image_sizes, [boxes.new_ones(4) for boxes in proposals])
+    levels = [usual if share == 1 else level(network, images, share, resized.image_sizes) for share in SHARES]
     vectors = partial(vectors_at_two_scales, network.roi_heads, levels, SIDE * network.transform.min_size[-1])
     found = network.roi_heads.detect(vectors, proposals, resized.image_sizes)
     return network.transform.postprocess(found, resized.image_sizes, [tuple(image.shape[-2:]) for image in images])
@@ -63,16 +65,14 @@ def vectors_at_two_scales(heads: Any, levels: list[Level], best: float, regions:
         best: the side of a region, in pixels, at which it is seen best.
     """
     lower = [lower_level(boxes, best) for boxes in regions]
-    merged: Tensor | None = None
+    merged = lower[0].new_full(
+        (sum(map(len, lower)), heads.box_predictor.cls_score.in_features), -torch.inf, dtype=torch.float32
+    )
     for number, (features, shapes, stretch) in enumerate(levels):
         seen = [(place == number) | (place == number - 1) for place in lower]
         boxes = [own[mask] * factor for own, mask, factor in zip(regions, seen, stretch, strict=True)]
-        vectors = heads.vectors(features, shapes, boxes)
         where = torch.cat(seen)
-        if merged is None:
-            merged = vectors.new_full((len(where), vectors.shape[1]), -torch.inf)
-        merged[where] = merged[where].maximum(vectors)
-    assert merged is not None
+        merged[where] = merged[where].maximum(heads.vectors(features, shapes, boxes))
     return merged
 
 

@@ -46,7 +46,7 @@ def _answers(
     """Boxes [R, classes, 4] and scores [R, classes] of each image, without the background."""
     logits, moves = heads.box_predictor(vectors(regions))
     counts = [len(own) for own in regions]
-    boxes = heads.box_coder.decode(moves, regions).split(counts)
+    boxes = heads.box_coder.decode(moves, regions).view(*logits.shape, 4).split(counts)  # no box is left flat by it
     scores = logits.softmax(-1).split(counts)
     return [
         (clip_boxes_to_image(own, shape)[:, 1:], score[:, 1:])
@@ -76,4 +76,5 @@ def voted(kept: Tensor, boxes: Tensor, scores: Tensor, labels: Tensor) -> Tensor
     """
     near = (box_iou(boxes[kept], boxes) >= VOTING_OVERLAP) & (labels[kept][:, None] == labels)
     weights: Tensor = near * scores
-    return weights @ boxes / weights.sum(1, keepdim=True)
+    # No product of matrices, which mixed precision would round to some pixels.
+    return (weights[..., None] * boxes).sum(1) / weights.sum(1, keepdim=True)

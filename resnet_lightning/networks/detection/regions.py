@@ -88,8 +88,8 @@ class Regions(RoIHeads):  # type: ignore[misc]
             return own
         whole = [boxes.new_tensor([[0, 0, w, h]]) for boxes, (h, w) in zip(regions, image_shapes, strict=True)]
         around: Tensor = self.box_head(self.box_roi_pool(features, whole, image_shapes))
-        counts = torch.tensor([len(boxes) for boxes in regions], device=around.device)
-        return torch.cat([own, around.repeat_interleave(counts, 0, output_size=len(own))], 1)
+        beside = torch.cat([one.expand(len(boxes), -1) for one, boxes in zip(around, regions, strict=True)])
+        return torch.cat([own, beside], 1)
 
     def detect(
         self, vectors: Vectors, proposals: list[Tensor], image_shapes: list[tuple[int, int]]

@@ -58,7 +58,7 @@ def split_resnet(network: nn.Module) -> Halves:
     conv1 = named(parts, "conv1", "bn1", "relu", "maxpool")
     stages = OrderedDict(conv1=conv1, **{name: parts[name] for name in ("layer1", "layer2", "layer3")})
     channels, width = (parts[name].get_submodule("0").shapes[1] for name in ("layer3", "layer4"))  # type: ignore[index]
-    head = named(parts, "layer4", "avgpool")
+    head = named(parts, "layer4", *(["last"] if "last" in parts else []), "avgpool")  # of pre-activation
     head.add_module("flatten", nn.Flatten())
     return Halves(Body(stages), int(channels), head, 14, int(width))
 

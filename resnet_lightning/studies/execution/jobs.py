@@ -65,8 +65,8 @@ class Job:
 
     @property
     def log(self) -> Path:
-        """What it prints."""
-        return self.folder / "log.txt"
+        """What it prints; an evaluation has a file of its own, since two may be at work at once."""
+        return self.folder / ("log.txt" if self.command == "fit" else f"{Path(self.result).stem}.txt")
 
     @property
     def done(self) -> bool:

@@ -80,7 +80,7 @@ class Detector(NetworkModule):
         """Raises BadInput for data that are no images with boxes, or of another number of classes."""
         metric_of(data)
         if (how := evaluation(data)) in IMPROVED:
-            raise BadInput(f"data.evaluation {how}: a run is tested without it; `test` tests a checkpoint so")
+            raise BadInput(f"data.evaluation {how}: leave it out here, and give it to `test` with a checkpoint")
         if data.num_classes != self.network.num_classes:
             raise BadInput(
                 f"num_classes {self.network.num_classes}: the data has {data.num_classes - 1} classes and the "
