@@ -126,7 +126,7 @@ class CIFAR10(InMemoryDataModule):
             Official(str(self.root), download=True)
         except (URLError, OSError, RuntimeError) as error:
             if str(self.root) == DEFAULT_ROOT:
-                with suppress(OSError):  # there is something in it
+                with suppress(OSError):  # unless something is in it
                     self.root.rmdir()
             raise BadInput(
                 f"CIFAR-10 could not be fetched from {Official.url} ({error}): put {Official.filename}, or class "

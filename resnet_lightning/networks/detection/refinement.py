@@ -9,9 +9,8 @@ from torchvision.ops import batched_nms, box_iou, clip_boxes_to_image, remove_sm
 
 VOTING_OVERLAP = 0.5  # of boxes that vote for one another (Gidaris and Komodakis, 2015)
 
-Vectors = Callable[
-    [list[Tensor]], Tensor
-]  # of regions [R, 4] of each image, what the sibling layers see, [all R, width]
+# From regions [R, 4] of each image to what the sibling layers see of all of them, [all R, width].
+Vectors = Callable[[list[Tensor]], Tensor]
 
 
 def refined(
@@ -46,7 +45,8 @@ def _answers(
     """Boxes [R, classes, 4] and scores [R, classes] of each image, without the background."""
     logits, moves = heads.box_predictor(vectors(regions))
     counts = [len(own) for own in regions]
-    boxes = heads.box_coder.decode(moves, regions).view(*logits.shape, 4).split(counts)  # no box is left flat by it
+    # Without any region, decode gives no shape of its own.
+    boxes = heads.box_coder.decode(moves, regions).view(*logits.shape, 4).split(counts)
     scores = logits.softmax(-1).split(counts)
     return [
         (clip_boxes_to_image(own, shape)[:, 1:], score[:, 1:])

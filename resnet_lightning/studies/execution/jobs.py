@@ -104,7 +104,7 @@ class Job:
             return ""
 
     def start(self, environment: dict[str, str]) -> None:
-        """Starts its process, which prints into log.txt; Ctrl-C does not reach it unless the runner passes it on."""
+        """Starts its process, which prints into its log; Ctrl-C does not reach it unless the runner passes it on."""
         make_folder(self.folder)
         self.failure.unlink(missing_ok=True)
         with self.log.open("ab") as log:

@@ -133,6 +133,19 @@ def test_table_9_has_a_row_for_each_improvement(place: Path) -> None:
     assert f"{context}, multi-scale testing | – | 53.8 | – | 32.5 |" in text
 
 
+def test_each_row_of_table_9_is_of_its_own_test(place: Path, finished: Path) -> None:
+    folder = Path("runs/detection/coco/resnet101@small/seed0")
+    shutil.copytree(finished / "detector", folder)
+    for how, value in (("refined", 11.0), ("multi_scale", 22.0)):
+        contents = {"iteration": 12, "images": 7, "mAP": value, "mAP50": value + 1}
+        (folder / f"test-{how}.json").write_text(json.dumps(contents), encoding="utf-8")
+    main(["report", "table9"])
+    rows = [line for line in Path("reports/table9.md").read_text().splitlines() if line.startswith("| small-64")]
+    assert len(rows) == 3 and f"| {result(folder)['test_mAP']:.2f} |" in rows[0]
+    assert "| box refinement | 12.00 | – | 11.00 | – |" in rows[1]
+    assert "| box refinement, multi-scale testing | 23.00 | – | 22.00 | – |" in rows[2]
+
+
 def test_from_scratch_it_is_said_and_statistics_are_measured(place: Path) -> None:
     main(["fit", *DETECTION, *SCRATCH, "--model.network.context=true", "--trainer.max_steps=2", "--run=scratch"])
     assert result("scratch")["network"] == "small-64 Faster R-CNN with context from scratch"
@@ -204,6 +217,10 @@ def test_a_study_begins_with_torchvisions_weights(place: Path, capsys: pytest.Ca
     residual, vgg = capsys.readouterr().out.splitlines()
     assert "--model.pretrained=vgg16-abc.pth" in vgg and "stride_in" not in vgg
     assert "--model.pretrained=resnet101-abc.pth" in residual and residual.count("stride_in=3x3") == 1
+    main(["study", "table9", "--weights=.", "--print"])
+    both = capsys.readouterr().out.splitlines()
+    assert ["resnet101_context" in line for line in both] == [False, True]
+    assert all("--model.pretrained=resnet101-abc.pth" in line for line in both)
 
 
 def test_what_only_classification_has_is_refused(place: Path, finished: Path, refused: Callable[..., str]) -> None:
